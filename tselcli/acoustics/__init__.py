@@ -1,0 +1,1 @@
+"""Rooms, microphone arrays and scenes: drawn as data, then rendered."""

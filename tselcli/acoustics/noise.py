@@ -1,0 +1,70 @@
+"""Diffuse noise: sound that comes from everywhere alike.
+
+In a spherically isotropic field two microphones at a distance d are coherent by
+sinc(2 f d / c) (R. K. Cook et al., "Measurement of correlation coefficients in reverberant
+sound fields", J. Acoust. Soc. Am. 27(6), 1955). Independent noises W become such a field by
+
+    X(f) = R(f) W(f),    R(f) R(f)^T = coherence matrix at f
+
+where R is the symmetric square root, which is real: it moves nothing in time.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from tselcli.acoustics.geometry import SPEED_OF_SOUND, Floats
+from tselcli.acoustics.rirs import Samples
+
+PINK_FROM_HZ = 50.0  # power falls by 3 dB an octave above
+
+
+def diffuse_noise(
+    mics: npt.ArrayLike, samples: int, sample_rate: int, rng: np.random.Generator
+) -> Samples:
+    """Make pink noise that arrives from all directions alike.
+
+    Args:
+        mics: microphones (C, 3), metres, any frame.
+        samples: how many, N.
+        sample_rate: Hz.
+        rng: source of randomness.
+
+    Returns:
+        (C, N) with a power of about 1.
+    """
+    places = np.asarray(mics, dtype=np.float64)
+    length = scipy.fft.next_fast_len(samples, real=True)
+    frequencies = scipy.fft.rfftfreq(length, 1 / sample_rate)
+    shape = (2, len(places), len(frequencies))
+    real, imaginary = rng.standard_normal(shape, dtype=np.float32)
+    colour = np.maximum(frequencies, PINK_FROM_HZ) ** -0.5
+    colour[0] = 0.0
+    white = (real + 1j * imaginary) * (colour * np.sqrt(length / (2 * np.mean(colour**2))))
+    mixing = _mixing(places, frequencies)
+    mixed = np.einsum("ijf,jf->if", mixing, white)
+    return np.asarray(scipy.fft.irfft(mixed, length)[:, :samples], dtype=np.float32)
+
+
+def coherence(mics: Floats, frequencies: Floats) -> Floats:
+    """Give the coherence (F, C, C) of a spherically isotropic field.
+
+    Args:
+        mics: microphones (C, 3), metres.
+        frequencies: (F,), Hz.
+    """
+    apart = np.linalg.norm(mics[:, None] - mics[None], axis=-1)
+    return np.asarray(np.sinc(2 * frequencies[:, None, None] * apart / SPEED_OF_SOUND))
+
+
+def _mixing(mics: Floats, frequencies: Floats) -> Floats:
+    """Take the square root (C, C, F) of the coherence, on a coarser grid, and interpolate."""
+    aperture = np.ptp(mics, axis=0).max() * np.sqrt(3)
+    points = 64 + int(32 * 2 * frequencies[-1] * aperture / SPEED_OF_SOUND)
+    grid = np.linspace(0, frequencies[-1], min(points, len(frequencies)))
+    power, vectors = np.linalg.eigh(coherence(mics, grid))
+    # Rounding makes the smallest eigenvalues of low frequencies slightly negative.
+    scaled = vectors * np.sqrt(np.maximum(power, 0))[:, None]
+    root = np.einsum("fik,fjk->ijf", scaled, vectors)
+    rows = [[np.interp(frequencies, grid, entry) for entry in row] for row in root]
+    return np.array(rows)

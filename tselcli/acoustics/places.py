@@ -1,0 +1,110 @@
+"""Draw a room, an array in it and the positions of the sources around it.
+
+All by rejection: draw, look whether everything has its place, else draw anew. Lengths are drawn
+to the millimetre, so that the numbers of a manifest are readable and exactly those rendered.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, sized_array, turn, wrap_deg
+from tselcli.acoustics.rirs import Room
+from tselcli.errors import RecipeError
+from tselcli.recipe import RoomRecipe, SceneRecipe
+
+ROOM_TRIES = 100
+POSITION_TRIES = 100
+MAX_REFLECTIONS = 2e7  # of one source; about 2 GB
+MIC_CLEARANCE_M = 0.01  # between a microphone and the nearest wall
+
+
+@dataclass(frozen=True)
+class Place:
+    """A room with an array and the directional sources, in the world frame, metres."""
+
+    room: Room
+    array: MicArray
+    centre: Floats  # (3,), origin of the array frame
+    yaw_deg: float  # how far the array frame is turned, counter-clockwise
+    sources: list[Floats]  # each (3,)
+
+
+def draw_place(rng: np.random.Generator, recipe: SceneRecipe) -> Place:
+    """Draw rooms until one holds the array and all directional sources.
+
+    Raises:
+        RecipeError: none of many does.
+    """
+    for _ in range(ROOM_TRIES):
+        room = _draw_room(rng, recipe.room)
+        spacing = round(rng.uniform(*recipe.array.spacing_m), 4)
+        array = sized_array(recipe.array.geometry, spacing)
+        yaw = rounded_deg(rng.uniform(-180, 180)) if recipe.array.rotate else 0.0
+        size = np.array(room.size_m)
+        if not _is_possible(room, recipe.room):
+            continue
+        centre = _draw_position(rng, size, recipe.room.wall_margin_m, recipe.array.height_m)
+        mics = turn(array.positions, yaw) + centre
+        if (mics < MIC_CLEARANCE_M).any() or (mics > size - MIC_CLEARANCE_M).any():
+            continue
+        sources = _draw_positions(rng, recipe, size, centre)
+        if len(sources) == recipe.directional:
+            return Place(room, array, centre, yaw, sources)
+    raise RecipeError(
+        f"scene: no room out of {ROOM_TRIES} holds the array and {recipe.directional} source(s); "
+        f"enlarge scene.room, lower its wall_margin_m or source_distance_min_m, lengthen its "
+        f"rt60_s (large rooms cannot be that dry) or shorten it (small rooms need too many "
+        f"reflections then; max_order limits them), or lower min_separation_deg"
+    )
+
+
+def _is_possible(room: Room, recipe: RoomRecipe) -> bool:
+    """Say whether a room can be as dry as asked, be computed, and keep the wall margin."""
+    return (
+        room.rt60_s >= room.rt60_min_s
+        and room.reflections(recipe.max_order) <= MAX_REFLECTIONS
+        and min(room.size_m[:2]) > 2 * recipe.wall_margin_m
+    )
+
+
+def _draw_room(rng: np.random.Generator, recipe: RoomRecipe) -> Room:
+    """Draw the sizes to the millimetre and the RT60 to the millisecond."""
+    x, y, z = (
+        round(rng.uniform(*side), 3) for side in (recipe.length_m, recipe.width_m, recipe.height_m)
+    )
+    return Room((x, y, z), round(rng.uniform(*recipe.rt60_s), 3))
+
+
+def _draw_position(
+    rng: np.random.Generator, size: Floats, margin: float, height_m: tuple[float, float]
+) -> Floats:
+    """Draw a position (3,) away from the walls and at a height, to the millimetre."""
+    flat = rng.uniform(margin, size[:2] - margin)
+    return np.round([*flat, rng.uniform(*height_m)], 3)
+
+
+def _draw_positions(
+    rng: np.random.Generator, recipe: SceneRecipe, size: Floats, centre: Floats
+) -> list[Floats]:
+    """Draw the sources by rejection; fewer than asked when the room is too small."""
+    rules, found = recipe.room, list[Floats]()
+    for _ in range(POSITION_TRIES * recipe.directional):
+        if len(found) == recipe.directional:
+            break
+        place = _draw_position(rng, size, rules.wall_margin_m, rules.source_height_m)
+        azimuth = azimuth_of(place - centre)
+        apart = [abs(wrap_deg(azimuth - azimuth_of(other - centre))) for other in found]
+        if (
+            place[2] <= size[2] - rules.wall_margin_m
+            and np.linalg.norm(place - centre) >= rules.source_distance_min_m
+            and all(angle >= recipe.min_separation_deg for angle in apart)
+        ):
+            found.append(place)
+    return found
+
+
+def rounded_deg(angle: Floats | float) -> float:
+    """Round an angle to 0.0001 degrees; 180 becomes -180."""
+    rounded = round(float(angle), 4)
+    return -180.0 if rounded >= 180.0 else rounded

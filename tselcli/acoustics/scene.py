@@ -1,0 +1,204 @@
+"""A scene as data: which clips sound together, where, in which room, heard by which array.
+
+`draw_scene` draws one from a recipe without computing any sound, `tselcli.acoustics.render`
+turns it into sound. Scene number ``index`` of a seed and split is always the same scene,
+whichever process draws it and whatever was drawn before.
+
+    world frame: a corner of the room is the origin, z up
+    array frame: origin at ``array_position_m``, turned by ``array_yaw_deg``; azimuths are in it
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, elevation_of, turn
+from tselcli.acoustics.places import Place, draw_place, rounded_deg
+from tselcli.acoustics.rirs import Room
+from tselcli.corpora.clip import Clip, Corpus, compatible, read_clip
+from tselcli.errors import DataError
+from tselcli.recipe import SceneRecipe
+
+Point = tuple[float, float, float]
+SPLITS = ("train", "val", "test")
+
+CLIP_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """One sound of a scene.
+
+    Attributes:
+        kind: ``directional`` has a place; ``additive`` is added alike to every channel.
+        clip_id: of a clip in the corpus.
+        corpus: name of the corpus that the clip belongs to.
+        label: the clip's kind of sound.
+        caption: the sentence that describes it here.
+        position_m: in the world frame; None for an additive source, as the next three.
+        azimuth_deg: in the array frame, [-180, 180).
+        elevation_deg: in the array frame, [-90, 90].
+        distance_m: from the origin of the array frame.
+        onset_s: when the clip starts.
+        level_db: over the target at the array, each over its active part; 0 for the target.
+        gain: from the clip convolved with its RIR to the file; None until rendered.
+        active: runs of 100 ms frames, first and one past the last, in which the clip sounds
+            (within 40 dB of its loudest); None until rendered.
+    """
+
+    kind: Literal["directional", "additive"]
+    clip_id: str
+    corpus: str
+    label: str
+    caption: str
+    position_m: Point | None
+    azimuth_deg: float | None
+    elevation_deg: float | None
+    distance_m: float | None
+    onset_s: float
+    level_db: float
+    gain: float | None = None
+    active: tuple[tuple[int, int], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that is needed to render a scene, given the corpus.
+
+    Attributes:
+        index: number of the scene in its split, from 0.
+        seed: that it was drawn with.
+        split: ``train``, ``val`` or ``test``.
+        sample_rate: Hz.
+        duration_s: of the recording; clips are cut or padded to it.
+        room: the shoebox and the RT60 that was requested.
+        max_order: reflections to follow; None is as many as the RT60 needs.
+        array: the microphones in their own frame.
+        array_position_m: origin of the array frame in the world frame.
+        array_yaw_deg: how far the array is turned, counter-clockwise.
+        sources: the first is the target; directional ones come before additive ones.
+        noise_snr_db: active part of all sources together over diffuse noise; None is no noise.
+        rt60_measured_s: at the first microphone, for the target; None until rendered, and
+            where it cannot be measured.
+    """
+
+    index: int
+    seed: int
+    split: str
+    sample_rate: int
+    duration_s: float
+    room: Room
+    max_order: int | None
+    array: MicArray
+    array_position_m: Point
+    array_yaw_deg: float
+    sources: tuple[Source, ...]
+    noise_snr_db: float | None
+    rt60_measured_s: float | None = None
+
+    @property
+    def mics_m(self) -> Floats:
+        """The microphones (C, 3) in the world frame, metres."""
+        return turn(self.array.positions, self.array_yaw_deg) + self.array_position_m
+
+    @property
+    def samples(self) -> int:
+        """Length of the recording in samples."""
+        return round(self.duration_s * self.sample_rate)
+
+
+def scene_rng(seed: int, split: str, index: int, *stream: int) -> np.random.Generator:
+    """Make the random numbers of one scene; ``stream`` makes further, independent ones."""
+    return np.random.default_rng([seed, zlib.crc32(split.encode()), index, *stream])
+
+
+def draw_scene(recipe: SceneRecipe, corpus: Corpus, seed: int, split: str, index: int) -> Scene:
+    """Draw scene number ``index`` of a seed and split.
+
+    Raises:
+        RecipeError: the rooms cannot hold the array and the sources as asked.
+        DataError: too few clips that may sound together; a clip that cannot be read, which
+            only ``onset: random`` has to try.
+    """
+    rng = scene_rng(seed, split, index)
+    clips = _draw_clips(rng, corpus, recipe.directional + recipe.additive)
+    place = draw_place(rng, recipe)
+    sources = tuple(
+        _draw_source(rng, recipe, clip, place, number) for number, clip in enumerate(clips)
+    )
+    noise = None
+    if recipe.noise_snr_db is not None:
+        noise = round(rng.uniform(*recipe.noise_snr_db), 2)
+    return Scene(
+        index=index,
+        seed=seed,
+        split=split,
+        sample_rate=recipe.sample_rate,
+        duration_s=recipe.duration_s,
+        room=place.room,
+        max_order=recipe.room.max_order,
+        array=place.array,
+        array_position_m=_point(place.centre),
+        array_yaw_deg=place.yaw_deg,
+        sources=sources,
+        noise_snr_db=noise,
+    )
+
+
+def _draw_clips(rng: np.random.Generator, corpus: Corpus, count: int) -> list[Clip]:
+    """Draw clips that may all sound together; the first is uniform over the corpus."""
+    for _ in range(CLIP_TRIES):
+        chosen: list[Clip] = []
+        for number in rng.permutation(len(corpus.clips)):
+            clip = corpus.clips[number]
+            if all(compatible(clip, other) for other in chosen):
+                chosen.append(clip)
+            if len(chosen) == count:
+                return chosen
+    raise DataError(
+        f"{corpus.name}: no {count} clips of different kinds that may sound together "
+        f"among {len(corpus.clips)}; use a larger corpus or fewer sources in the recipe"
+    )
+
+
+def _draw_source(
+    rng: np.random.Generator, recipe: SceneRecipe, clip: Clip, place: Place, number: int
+) -> Source:
+    """Draw what is left to say of a source: its caption, level and onset."""
+    directional = number < recipe.directional
+    position = azimuth = elevation = distance = None
+    if directional:
+        position = _point(place.sources[number])
+        seen = turn(place.sources[number] - place.centre, -place.yaw_deg)
+        azimuth = rounded_deg(azimuth_of(seen))
+        elevation = round(float(elevation_of(seen)), 4)
+        distance = round(float(np.linalg.norm(seen)), 4)
+    level = round(float(rng.uniform(*recipe.level_difference_db)), 2)
+    return Source(
+        kind="directional" if directional else "additive",
+        clip_id=clip.id,
+        corpus=clip.source,
+        label=clip.label,
+        caption=clip.captions[rng.integers(len(clip.captions))],
+        position_m=position,
+        azimuth_deg=azimuth,
+        elevation_deg=elevation,
+        distance_m=distance,
+        onset_s=_draw_onset(rng, recipe, clip),
+        level_db=0.0 - level if number else 0.0,
+    )
+
+
+def _draw_onset(rng: np.random.Generator, recipe: SceneRecipe, clip: Clip) -> float:
+    """Draw when the clip starts, seconds: whole milliseconds in what its length leaves."""
+    if recipe.onset == "start":
+        return 0.0
+    left_s = recipe.duration_s - len(read_clip(clip, recipe.sample_rate)) / recipe.sample_rate
+    return int(rng.uniform(0, max(left_s, 0.0)) * 1000) / 1000
+
+
+def _point(position: Floats) -> Point:
+    x, y, z = position.tolist()
+    return x, y, z

@@ -1,0 +1,1 @@
+"""Bundled weights, their model card and the demo recording."""

@@ -1,0 +1,270 @@
+"""The command line: read arguments, call one function, print its result.
+
+Results go to stdout and everything else to stderr. Nothing heavy is imported before a command
+runs, so that help and recipes answer at once. A mistake that the user can mend is one line on
+stderr and an exit code: 2 usage or recipe, 3 data, 4 checkpoint. Anything else is a bug of ours
+and shows as a traceback.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
+from tselcli.cli_localize import localize
+from tselcli.cli_options import (
+    ALL_CORES,
+    CorpusOption,
+    CountOption,
+    DataOption,
+    Device,
+    DeviceOption,
+    JobsOption,
+    OutFolder,
+    Overrides,
+    RecipeArgument,
+    Rir,
+    SeedOption,
+    Split,
+    TableFormat,
+    examples,
+    read_recipe,
+    scenes_of,
+)
+from tselcli.cli_output import print_json, print_rich, print_text
+from tselcli.cli_recipes import recipes_app
+from tselcli.errors import RecipeError, TselError
+
+INTERRUPTED = 130  # 128 + the number of SIGINT
+
+
+class _Commands(TyperGroup):
+    """Tells a user's mistake in one line, where Typer would show a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TselError as error:
+            typer.echo(f"tsel: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("tsel: interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    name="tsel",
+    cls=_Commands,
+    help="Text-queried sound event localization: where is the sound I describe?",
+    epilog=examples(
+        'tsel localize mix.wav "a dog barking"',
+        "tsel train tiny --out runs/tiny",
+        "tsel eval runs/tiny --baselines",
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(recipes_app, name="recipes")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from tselcli import __version__
+
+        print_text(f"tsel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog=examples(
+        "tsel simulate tiny --split test --count 20 --out scenes/test",
+        "tsel simulate mask --corpus audiocaps:AudioCaps --shard 1/4 --out scenes/train",
+    )
+)
+def simulate(
+    out: OutFolder,
+    recipe: RecipeArgument = "mask",
+    rir: Annotated[Rir, typer.Option(help="Room impulse responses.")] = Rir.simulated,
+    corpus: CorpusOption = None,
+    split: Annotated[Split, typer.Option(help="Part of the corpus.")] = Split.train,
+    count: CountOption = None,
+    seed: SeedOption = None,
+    jobs: JobsOption = ALL_CORES,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only part I (1 to N) of N, for a cluster.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Render scenes into a folder: recordings, a manifest and DCASE labels.
+
+    The same command continues an interrupted run.
+    """
+    from tselcli.commands.simulate import simulate
+
+    loaded = read_recipe(recipe, overrides, corpus)
+    summary = simulate(
+        loaded,
+        out,
+        split=split.value,
+        count=scenes_of(loaded, split.value) if count is None else count,
+        seed=seed,
+        jobs=jobs,
+        shard=shard,
+    )
+    print_json(summary)
+
+
+@app.command(epilog=examples("tsel features scenes/train"))
+def features(
+    folder: Annotated[Path, typer.Argument(help="A folder of `tsel simulate`.")],
+    jobs: JobsOption = ALL_CORES,
+    cache: Annotated[Path | None, typer.Option(help="Where features are kept.")] = None,
+) -> None:
+    """Compute the features of a folder ahead of training."""
+    from tselcli.commands.features import features
+
+    print_json(features(folder, jobs=jobs, cache=cache))
+
+
+@app.command(
+    epilog=examples(
+        "tsel train tiny --out runs/tiny",
+        "tsel train mask --set corpus.source=my_sounds.csv --out runs/mine",
+    )
+)
+def train(
+    recipe: RecipeArgument,
+    out: OutFolder,
+    data: DataOption = None,
+    val_data: DataOption = None,
+    corpus: CorpusOption = None,
+    device: DeviceOption = Device.auto,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    jobs: JobsOption = ALL_CORES,
+    overrides: Overrides = None,
+) -> None:
+    """Train a model; without --data, scenes are rendered on the way."""
+    from tselcli.commands.train import train
+
+    figures = train(
+        read_recipe(recipe, overrides, corpus),
+        out,
+        data=data,
+        val_data=val_data,
+        device=device.value,
+        resume=resume,
+        jobs=jobs,
+    )
+    print_json(figures)
+
+
+@app.command(
+    "eval",
+    epilog=examples(
+        "tsel eval runs/tiny --recipe tiny", "tsel eval mask-compact --data scenes/test --baselines"
+    ),
+)
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run folder, a file or a bundled model.")],
+    data: DataOption = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Render the test scenes of this recipe; default: the model's."),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Part of the corpus.")] = Split.test,
+    count: CountOption = None,
+    seed: SeedOption = None,
+    corpus: CorpusOption = None,
+    device: DeviceOption = Device.auto,
+    jobs: JobsOption = ALL_CORES,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Add chance levels and systems without training.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file to write.")] = None,
+    form: Annotated[
+        TableFormat, typer.Option("--format", help="What to print.")
+    ] = TableFormat.table,
+    overrides: Overrides = None,
+) -> None:
+    """Measure a model on test scenes, with chance levels and 95 % intervals."""
+    from tselcli import report
+    from tselcli.commands.eval import evaluate
+
+    if recipe is None and (overrides or corpus):
+        raise RecipeError("--set, --corpus: nothing to override; name a recipe with --recipe")
+    result = evaluate(
+        model,
+        data=data,
+        recipe=None if recipe is None else read_recipe(recipe, overrides, corpus),
+        split=split.value,
+        count=count,
+        seed=seed,
+        device=device.value,
+        jobs=jobs,
+        baselines=baselines,
+        out=out,
+    )
+    if form is TableFormat.json:
+        print_json(result)
+    elif form is TableFormat.table and sys.stdout.isatty():
+        print_rich(report.eval_table(result["rows"]))
+    else:
+        print_text(report.eval_markdown(result["rows"]), end="")
+
+
+app.command(epilog=LOCALIZE_EXAMPLES)(localize)
+
+
+@app.command(
+    rich_help_panel="For developers",
+    epilog=examples("tsel distill encoder.safetensors --captions captions.csv"),
+)
+def distill(
+    out: Annotated[Path, typer.Argument(help="The safetensors file to write.")],
+    captions: Annotated[
+        list[Path], typer.Option(help="CSV with a column caption, or a text per line; repeatable.")
+    ],
+    teacher: Annotated[
+        Path | None, typer.Option(help="Folder of a sentence encoder; default: all-MiniLM-L6-v2.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 4000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per step.")] = 128,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
+    seed: Annotated[int, typer.Option(min=0, help="Of the texts' variation and order.")] = 0,
+    device: DeviceOption = Device.auto,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train the compact text encoder to imitate a large one."""
+    from tselcli.commands.distill import distill
+
+    figures = distill(
+        out,
+        captions=captions,
+        teacher=teacher,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        device=device.value,
+        threads=threads,
+    )
+    print_json(figures)
+
+
+def main() -> None:
+    """Run ``tsel`` with the arguments of the process."""
+    app(prog_name="tsel")

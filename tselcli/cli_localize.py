@@ -1,0 +1,70 @@
+"""``tsel localize``: one recording and its queries, or a table of both."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tselcli.cli_options import AnswerFormat, Device, DeviceOption, examples
+from tselcli.cli_output import print_answers, stop_at_failure
+from tselcli.errors import DataError
+
+DEFAULT_MODEL = "mask-compact"  # comes with the package
+EXAMPLES = examples(
+    'tsel localize mix.wav "a dog barking" "a car passing"',
+    "tsel localize mix.wav rain --array tetra:0.042 --format json",
+    "tsel localize --batch pairs.csv -o answers.csv",
+)
+
+
+def localize(
+    audio: Annotated[Path | None, typer.Argument(help="A recording with several channels.")] = None,
+    queries: Annotated[
+        list[str] | None, typer.Argument(metavar="QUERY...", help="Descriptions of sounds.")
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV with columns audio,query; - is standard input."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Bundled model, run folder or file.")] = DEFAULT_MODEL,
+    array: Annotated[
+        str | None,
+        typer.Option(help="square:0.12, tetra:0.042, circular:6:0.05, linear:4:0.03 or FILE.yaml."),
+    ] = None,
+    device: DeviceOption = Device.auto,
+    top: Annotated[int, typer.Option(min=0, help="Alternatives to list.")] = 3,
+    form: Annotated[
+        AnswerFormat | None,
+        typer.Option("--format", help="Default: rich on a terminal, else json (csv for -o X.csv)."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File instead of stdout.")] = None,
+) -> None:
+    """Say where the described sounds are.
+
+    With --batch, a row that fails gives an error line, the others go on, and the exit code is 3.
+    """
+    from tselcli.commands.localize import localize
+    from tselcli.pairs import read_pairs
+
+    if batch is not None and audio is None:
+        recordings, questions = read_pairs(batch)
+    elif batch is None and audio is not None and queries:
+        recordings, questions = [audio] * len(queries), queries
+    else:
+        raise typer.BadParameter("give AUDIO and at least one QUERY, or --batch FILE")
+    answers = localize(
+        recordings, questions, model=model, array=array, device=device.value, top=top
+    )
+    if batch is None:
+        answers = stop_at_failure(answers)
+    failures = print_answers(answers, (form or _default_format(out)).value, out)
+    if failures:
+        typer.echo(f"tsel: {failures} of {len(questions)} rows failed", err=True)
+        raise typer.Exit(DataError.exit_code)
+
+
+def _default_format(out: Path | None) -> AnswerFormat:
+    if out is not None:
+        return AnswerFormat.csv if out.suffix.lower() == ".csv" else AnswerFormat.json
+    return AnswerFormat.rich if sys.stdout.isatty() else AnswerFormat.json

@@ -1,0 +1,116 @@
+"""Arguments and options that several commands share, and the words that some of them accept."""
+
+import enum
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tselcli.recipe import Recipe
+
+ALL_CORES = 0
+
+
+def read_recipe(
+    recipe: str, overrides: Sequence[str] | None, corpus: Sequence[str] | None
+) -> "Recipe":
+    """Read a recipe, with ``--set`` and then ``--corpus`` over what it says."""
+    from tselcli.recipe import load_recipe
+
+    sources = [f"corpus.source={json.dumps(corpus[0])}"] if corpus else []
+    others = [f"corpus.also={json.dumps(corpus[1:])}"] if corpus else []
+    return load_recipe(recipe, [*(overrides or ()), *sources, *others])
+
+
+def scenes_of(recipe: "Recipe", split: str) -> int:
+    """Return how many scenes of a split the recipe asks for."""
+    counts = {
+        "train": recipe.train.scenes,
+        "val": recipe.train.val_scenes,
+        "test": recipe.eval.count,
+    }
+    return counts[split]
+
+
+def processes(wanted: int) -> int:
+    """Return the number of processes: as wanted, or one per processor that we may use."""
+    if wanted != ALL_CORES:
+        return wanted
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def examples(*lines: str) -> str:
+    """Write the closing lines of a help text: commands that can be run as they stand."""
+    return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+class Split(str, enum.Enum):
+    """A part of the corpus; no clip is in two of them."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+class Rir(str, enum.Enum):
+    """Where room impulse responses come from."""
+
+    simulated = "simulated"
+
+
+class Device(str, enum.Enum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class TableFormat(str, enum.Enum):
+    """How figures are printed."""
+
+    table = "table"
+    markdown = "markdown"
+    json = "json"
+
+
+class AnswerFormat(str, enum.Enum):
+    """How answers are printed."""
+
+    rich = "rich"
+    json = "json"
+    csv = "csv"
+
+
+RecipeArgument = Annotated[str, typer.Argument(help="A name of `tsel recipes ls`, or a YAML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in train.steps=50."),
+]
+CorpusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        metavar="SOURCE",
+        help="synthetic, DIR, FILE.csv, audiocaps:DIR or clotho:DIR, instead of the recipe's "
+        "corpus; several are read as one.",
+    ),
+]
+DeviceOption = Annotated[Device, typer.Option(help="What computes.")]
+JobsOption = Annotated[
+    int,
+    typer.Option("--jobs", "-j", min=0, callback=processes, help="Processes; 0 is one per core."),
+]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write.")]
+SeedOption = Annotated[
+    int | None, typer.Option(min=0, help="Of the scenes; default: the recipe's.")
+]
+CountOption = Annotated[int | None, typer.Option(min=1, help="Scenes; default: the recipe's.")]
+DataOption = Annotated[Path | None, typer.Option(help="A folder of `tsel simulate`.")]

@@ -1,0 +1,112 @@
+"""What reaches stdout: text, JSON lines, tables, and answers as soon as they are there.
+
+When the reader goes away (``tsel localize ... | head -1``) the command ends quietly with the
+code that a shell gives for a closed pipe.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tselcli.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+Answer = Mapping[str, Any]
+
+PIPE_CLOSED = 141  # 128 + the number of SIGPIPE
+
+
+def print_text(text: str, end: str = "\n") -> None:
+    """Print text at once; colours only where stdout is a terminal."""
+    try:
+        typer.echo(text + end, nl=False)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        raise typer.Exit(PIPE_CLOSED) from error
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON."""
+    from tselcli import report
+
+    print_text(report.to_json(value))
+
+
+def print_rich(renderable: "RenderableType") -> None:
+    """Print a table or summary as wide as the terminal."""
+    from rich.console import Console
+
+    console = Console()
+    with console.capture() as capture:
+        console.print(renderable)
+    print_text(capture.get(), end="")
+
+
+def print_answers(answers: Iterable[Answer], form: str, out: Path | None) -> int:
+    """Write answers in the form ``rich``, ``json`` or ``csv``.
+
+    Without ``out``, JSON and CSV lines appear one by one; a file is written whole at the end.
+
+    Returns:
+        The number of answers that are errors.
+    """
+    from tselcli import report
+
+    failures: list[Answer] = []
+    counted = _counted(answers, failures)
+    if form == "rich":
+        renderable = report.localize_summary(list(counted))
+        if out is None:
+            print_rich(renderable)
+        else:
+            report.write_text_atomically(out, _as_text(renderable))
+    elif out is None:
+        for line in _lines(counted, form):
+            print_text(line, end="")
+    else:
+        report.write_text_atomically(out, "".join(_lines(counted, form)))
+    return len(failures)
+
+
+def stop_at_failure(answers: Iterable[Answer]) -> Iterator[Answer]:
+    """Pass answers on until one is an error, which is raised as a DataError."""
+    for answer in answers:
+        if "error" in answer:
+            raise DataError(str(answer["error"]))
+        yield answer
+
+
+def _counted(answers: Iterable[Answer], failures: list[Answer]) -> Iterator[Answer]:
+    for answer in answers:
+        if "error" in answer:
+            failures.append(answer)
+        yield answer
+
+
+def _lines(answers: Iterable[Answer], form: str) -> Iterator[str]:
+    from tselcli import report
+
+    if form == "csv":
+        yield report.to_csv([], report.ANSWER_COLUMNS)
+    for answer in answers:
+        if form == "csv":
+            yield report.to_csv([answer], report.ANSWER_COLUMNS, header=False)
+        else:
+            yield report.to_json(answer) + "\n"
+
+
+def _as_text(renderable: "RenderableType") -> str:
+    from io import StringIO
+
+    from rich.console import Console
+
+    file = StringIO()
+    Console(file=file, width=100, no_color=True).print(renderable)
+    return file.getvalue()

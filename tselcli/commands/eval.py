@@ -1,0 +1,183 @@
+"""``tsel eval``: how often right, how far off, and beside it what chance and physics give.
+
+All rows of the table answer the same questions about the same scenes: the model, steering that
+ignores the query, and, where the scenes are rendered here, steering under the true ratio mask.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tselcli import report
+from tselcli.console import progress_bar
+from tselcli.corpora.audio import resample
+from tselcli.dataset import Trial, corpus_of, folder_trials, fresh_trials, padded_others
+from tselcli.features.gcc import srp_phat
+from tselcli.features.stft import reference_power, stft
+from tselcli.metrics import chance_levels, score
+from tselcli.models.localizer import AZIMUTHS, Localizer
+from tselcli.models.training import pick_device
+from tselcli.recipe import FeatureRecipe, Recipe
+
+BASELINES = {
+    "SRP-PHAT, query ignored": "ignored",
+    "SRP-PHAT, oracle ratio mask": "oracle",
+}
+
+
+def evaluate(
+    model: str,
+    *,
+    data: Path | None = None,
+    recipe: Recipe | None = None,
+    split: str = "test",
+    count: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    jobs: int = 2,
+    baselines: bool = True,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Score a model on fixed scenes.
+
+    Args:
+        model: bundled name, checkpoint file or run folder.
+        data: folder of ``tsel simulate``; None renders scenes of the recipe.
+        recipe: corpus and scenes to render; None is the recipe inside the model.
+        split: of the corpus to render from.
+        count: scenes; None is all of the folder, or the recipe's ``eval.count``.
+        seed: of the rendered scenes; None is the recipe's ``eval.seed``.
+        device: auto, cpu, cuda or mps.
+        jobs: processes that render.
+        baselines: also score what needs no model.
+        out: JSON file to write, with the answer to every scene.
+
+    Returns:
+        ``rows`` (one a system, figures of :func:`tselcli.metrics.score`), ``scenes`` (truth and
+        answers), and what was evaluated.
+
+    Raises:
+        DataError: no scenes, or sounds that cannot be read.
+        CheckpointError: the model cannot be loaded.
+    """
+    torch_device = pick_device(device)
+    localizer = Localizer.load(model, str(torch_device))
+    chosen = recipe or localizer.checkpoint.recipe
+    total, trials = _trials(chosen, data, split, count, seed, jobs, baselines)
+    began = time.monotonic()
+    scenes = []
+    with progress_bar("scenes", total) as advance:
+        for trial in trials:
+            scenes.append(_judge(localizer, trial, baselines))
+            advance()
+    result = {
+        "model": localizer.name,
+        "data": str(data) if data else chosen.corpus.model_dump(mode="json"),
+        "split": scenes[0]["split"],
+        "seed": chosen.eval.seed if seed is None else seed,
+        "seconds": time.monotonic() - began,
+        "rows": _rows(localizer.name, scenes),
+        "scenes": scenes,
+    }
+    if chosen.published is not None:
+        result["published"] = chosen.published.model_dump(mode="json")
+    if out is not None:
+        report.write_text_atomically(out, report.to_json(result) + "\n")
+    return result
+
+
+def _trials(
+    recipe: Recipe,
+    data: Path | None,
+    split: str,
+    count: int | None,
+    seed: int | None,
+    jobs: int,
+    images: bool,
+) -> tuple[int, Iterable[Trial]]:
+    if data is not None:
+        total, trials = folder_trials(data)
+        total = total if count is None else min(count, total)
+        return total, _first(trials, total)
+    total = recipe.eval.count if count is None else count
+    chosen = recipe.eval.seed if seed is None else seed
+    return total, fresh_trials(recipe, split, chosen, total, jobs, images)
+
+
+def _first(trials: Iterator[Trial], count: int) -> Iterator[Trial]:
+    for _, trial in zip(range(count), trials, strict=False):
+        yield trial
+
+
+def _judge(localizer: Localizer, trial: Trial, baselines: bool) -> dict[str, Any]:
+    """Answer one trial with every system."""
+    scene = trial.scene
+    answer = localizer.locate(trial.signal, scene.sample_rate, [trial.query], trial.array)[0]
+    answers = {localizer.name: answer.azimuth_deg}
+    if baselines:
+        answers |= baseline_azimuths(trial, localizer.features)
+    return {
+        "index": scene.index,
+        "split": scene.split,
+        "query": trial.query,
+        "label": scene.sources[0].label,
+        "other_labels": [source.label for source in scene.sources[1:]],
+        "azimuth_deg": trial.azimuth_deg,
+        "others_deg": list(trial.others_deg),
+        "rt60_s": scene.rt60_measured_s,
+        "level_db": [source.level_db for source in scene.sources[1:]],
+        "confidence": answer.confidence,
+        "presence": answer.presence,
+        "answers": answers,
+    }
+
+
+@torch.no_grad()
+def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]:
+    """Answer a trial without a model.
+
+    Args:
+        trial: the recording; with ``images``, the oracle mask is scored as well.
+        features: analysis, the same as the model's.
+
+    Returns:
+        Degrees, by name of the system.
+    """
+    rate = trial.scene.sample_rate
+    spectrum = _spectrum(trial.signal, rate, features)
+    found = {"SRP-PHAT, query ignored": _steered(spectrum, trial, features, None)}
+    if trial.images is not None:
+        power = reference_power(_spectrum(trial.images, rate, features)[0])  # (S, T, F)
+        ratio = power[:1] / power.sum(dim=0, keepdim=True).clamp_min(1e-20)
+        found["SRP-PHAT, oracle ratio mask"] = _steered(spectrum, trial, features, ratio)
+    return found
+
+
+def _spectrum(signal: np.ndarray, sample_rate: int, features: FeatureRecipe) -> torch.Tensor:
+    samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
+    return stft(torch.from_numpy(samples)[None], features.n_fft, features.hop)
+
+
+def _steered(
+    spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe, mask: torch.Tensor | None
+) -> float:
+    mics = trial.array.positions
+    response = srp_phat(spectrum, mics, AZIMUTHS, features.sample_rate, mask)
+    return float(AZIMUTHS[int(response[0].argmax())])
+
+
+def _rows(model: str, scenes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Score every system, the model first, then physics, then chance."""
+    targets = [scene["azimuth_deg"] for scene in scenes]
+    others = padded_others(tuple(scene["others_deg"]) for scene in scenes)
+    rows = []
+    for system in scenes[0]["answers"]:
+        found = [scene["answers"][system] for scene in scenes]
+        rows.append({"system": system, **score(found, targets, others, np.random.default_rng(0))})
+    for system, figures in chance_levels(targets, others).items():
+        rows.append({"system": f"chance: {system.replace('_', ' ')}", **figures})
+    return rows

@@ -1,0 +1,269 @@
+"""Simulate scenes into a folder: ``tsel simulate``.
+
+    OUT/recipe.yaml                  what the folder was made with
+    OUT/manifest.jsonl               one line per scene, in order: the proof that it is complete
+    OUT/audio/train_000000.flac      the recording
+    OUT/dcase/train_000000.csv       frame,class,source,azimuth,elevation
+
+Scenes do not depend on each other, so an interrupted run is continued by the same command, a
+cluster renders a shard per machine into one folder, and the bytes are the same whatever the
+number of workers. Lines are added to the manifest as scenes are finished and sorted at the end.
+"""
+
+import multiprocessing
+import os
+import re
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest, write_text
+from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
+from tselcli.acoustics.render import render_scene
+from tselcli.acoustics.scene import SPLITS, draw_scene
+from tselcli.corpora.audio import write_audio
+from tselcli.corpora.captions import open_corpora
+from tselcli.corpora.clip import Corpus
+from tselcli.errors import DataError, RecipeError
+from tselcli.recipe import Recipe, load_recipe, recipe_to_yaml
+
+AHEAD = 4  # scenes handed out in advance, per worker
+MAX_SHOWN = 5  # problems listed in the last message
+MAX_COUNT = 1_000_000  # file names have six digits
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did: scenes rendered now, scenes found complete, and how long it took."""
+
+    out: Path
+    split: str
+    rendered: int
+    kept: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every scene of a run needs; sent once to each worker."""
+
+    recipe: Recipe
+    corpus: Corpus
+    out: Path
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """A manifest line, or what was wrong with the scene."""
+
+    index: int
+    line: str
+    problem: str = ""
+
+
+_JOBS: list[_Job] = []  # in a worker process: its one job
+
+
+def simulate(
+    recipe: Recipe,
+    out: Path,
+    *,
+    split: str = "train",
+    count: int = 100,
+    seed: int | None = None,
+    jobs: int = 1,
+    shard: str | None = None,
+    corpus: str | None = None,
+) -> Summary:
+    """Render the scenes 0 to ``count`` - 1 of a split that are not there yet.
+
+    Args:
+        recipe: its ``corpus`` and ``scene`` sections count.
+        out: the folder, new or holding scenes of the same recipe and seed.
+        split: ``train``, ``val`` or ``test``.
+        count: scenes of the split, over all shards.
+        seed: of the scenes; None is the recipe's.
+        jobs: worker processes; 0 is one per processor.
+        shard: "i/n" renders only the scenes i-1, i-1+n, i-1+2n and so on.
+        corpus: replaces the sources of the recipe.
+
+    Raises:
+        RecipeError: an option makes no sense, or the folder holds something else.
+        DataError: the corpus or the folder cannot be used; or, at the end, scenes were left
+            out because a clip of theirs cannot be read.
+    """
+    began = time.monotonic()
+    indices = _indices(split, count, shard)
+    if jobs < 0:
+        raise RecipeError(f"jobs {jobs}: must not be negative; 0 uses every processor")
+    recipe = _resolve(recipe, seed, corpus)
+    sounds = open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
+    _prepare(out, recipe)
+    done = finished_scenes(out, split)
+    missing = [index for index in indices if index not in done]
+    job = _Job(recipe, sounds, out, split, recipe.seed)
+    problems = []
+    try:
+        with _progress(len(missing)) as step:
+            for outcome in _run(job, missing, jobs or os.cpu_count() or 1):
+                if outcome.problem:
+                    problems.append(outcome.problem)
+                else:
+                    add_line(out, outcome.line)
+                step(outcome.problem)
+    finally:
+        sort_manifest(out)
+    if problems:
+        raise DataError(_complaint(out, problems, len(missing)))
+    kept = len(indices) - len(missing)
+    return Summary(out, split, len(missing), kept, time.monotonic() - began)
+
+
+def _indices(split: str, count: int, shard: str | None) -> range:
+    """Check the options and list the scenes of this shard."""
+    if split not in SPLITS:
+        raise RecipeError(f"split '{split}': unknown; use one of {', '.join(SPLITS)}")
+    if not 1 <= count <= MAX_COUNT:
+        raise RecipeError(f"count {count}: must be 1 to {MAX_COUNT}")
+    if shard is None:
+        return range(count)
+    numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard.strip())
+    part, parts = (int(number) for number in numbers.groups()) if numbers else (0, 0)
+    if not 1 <= part <= parts:
+        raise RecipeError(f"shard '{shard}': must be i/n with i from 1 to n, such as 1/4")
+    return range(part - 1, count, parts)
+
+
+def _resolve(recipe: Recipe, seed: int | None, corpus: str | None) -> Recipe:
+    """Put the options that change the scenes into the recipe."""
+    changes: dict[str, object] = {}
+    if corpus is not None:
+        changes["corpus"] = recipe.corpus.model_copy(update={"source": corpus, "also": ()})
+    if seed is not None:
+        if seed < 0:
+            raise RecipeError(f"seed {seed}: must not be negative")
+        changes["seed"] = seed
+    return recipe.model_copy(update=changes)
+
+
+def _prepare(out: Path, recipe: Recipe) -> None:
+    """Make the folder, or check that its scenes were drawn from the same recipe and seed."""
+    try:
+        for folder in (out / "audio", out / "dcase"):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: {error.strerror}; give a folder that can be written") from error
+    if not (out / "recipe.yaml").exists():
+        if (out / MANIFEST).exists():
+            raise RecipeError(f"{out}: holds scenes without a recipe.yaml; give another folder")
+        write_text(out / "recipe.yaml", recipe_to_yaml(recipe))
+        return
+    before = load_recipe(str(out / "recipe.yaml"))
+    other = [
+        name
+        for name in ("seed", "corpus", "scene")
+        if getattr(before, name) != getattr(recipe, name)
+    ]
+    if other:
+        raise RecipeError(
+            f"{out}: holds scenes of another {' and '.join(other)} (see its recipe.yaml); "
+            f"give another folder, or delete this one"
+        )
+
+
+def _run(job: _Job, indices: list[int], jobs: int) -> Iterator[_Outcome]:
+    """Render scenes, in this process or in several, and yield the outcomes in order."""
+    if jobs == 1 or len(indices) <= 1:
+        yield from (_render(job, index) for index in indices)
+        return
+    pool = ProcessPoolExecutor(
+        min(jobs, len(indices)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(job,),
+    )
+    waiting: deque[Future[_Outcome]] = deque()
+    try:
+        for index in indices:
+            waiting.append(pool.submit(_work, index))
+            if len(waiting) >= AHEAD * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{job.out}: a worker was killed, perhaps for want of memory; "
+            f"run again with fewer --jobs, finished scenes are kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(job: _Job) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
+    _JOBS.append(job)
+
+
+def _work(index: int) -> _Outcome:
+    return _render(_JOBS[0], index)
+
+
+def _render(job: _Job, index: int) -> _Outcome:
+    """Draw, render and write one scene."""
+    name = f"{job.split}_{index:06d}"
+    try:
+        scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index)
+        rendered = render_scene(scene, job.corpus)
+    except DataError as error:
+        return _Outcome(index, "", str(error))
+    write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
+    write_text(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
+    return _Outcome(index, scene_line(rendered.scene, f"audio/{name}.flac"))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """Show scenes and scenes per second on stderr; the step takes a problem to print, or ""."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    bar = Progress(
+        TextColumn("simulate"),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    task, began, done = bar.add_task("simulate", total=total, rate=""), time.monotonic(), 0
+
+    def step(problem: str) -> None:
+        nonlocal done
+        done += 1
+        rate = done / max(time.monotonic() - began, 1e-3)
+        bar.update(task, completed=done, rate=f"{rate:.1f} scenes/s")
+        if problem:
+            bar.console.print(f"left out: {problem}", markup=False, highlight=False, soft_wrap=True)
+
+    with bar:
+        yield step
+
+
+def _complaint(out: Path, problems: list[str], total: int) -> str:
+    """Sum up the scenes that were left out; each different problem is named once."""
+    counted = Counter(problems).most_common()
+    named = "; ".join(f"{problem} ({times} scene(s))" for problem, times in counted[:MAX_SHOWN])
+    more = f"; and {len(counted) - MAX_SHOWN} more" if len(counted) > MAX_SHOWN else ""
+    return (
+        f"{out}: {len(problems)} of {total} scenes left out; mend the clips and run again. "
+        f"{named}{more}"
+    )

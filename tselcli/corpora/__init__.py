@@ -1,0 +1,1 @@
+"""Sounds with captions: files, published data sets and built-in procedural sounds."""

@@ -1,0 +1,91 @@
+"""A clip is one recorded (or synthesised) sound with the sentences that describe it.
+
+Clips are light: they name a file, or a seed, and hold no samples. ``read_clip`` gives the sound,
+``compatible`` says whether two clips may sound together in a scene in which a caption has to
+point at one of them only.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tselcli.corpora.audio import read_audio, resample
+from tselcli.corpora.words import alike
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sound and how it is described.
+
+    Attributes:
+        id: unique in its corpus.
+        label: one name per kind of sound; the clip's id where a corpus has no kinds.
+        captions: sentences that may be used with this clip in its split.
+        split: ``train``, ``val`` or ``test``.
+        groups: clips that share an entry sound alike, or fit the same words.
+        path: the audio file; None for a synthetic clip.
+        seed: of a synthetic clip.
+        source: name of the corpus it belongs to.
+    """
+
+    id: str
+    label: str
+    captions: tuple[str, ...]
+    split: str
+    groups: frozenset[str]
+    path: Path | None
+    seed: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The clips of one split.
+
+    Attributes:
+        name: the source it was opened from.
+        clips: in an order that does not depend on the machine.
+        missing: clips that are listed but have no file or no caption.
+        notes: one line for each thing a user should know, such as why clips are missing.
+    """
+
+    name: str
+    clips: tuple[Clip, ...]
+    missing: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def compatible(a: Clip, b: Clip) -> bool:
+    """Say whether two clips may sound in one scene, so that a caption means one of them.
+
+    Their labels must differ, and they must share no group and no caption. Where a clip has no
+    label of its own (it is the clip's id), no caption of one may be alike one of the other.
+    """
+    if a.label == b.label or a.groups & b.groups:
+        return False
+    if a.label == a.id or b.label == b.id:
+        return not any(alike(first, second) for first in a.captions for second in b.captions)
+    return {c.casefold() for c in a.captions}.isdisjoint(c.casefold() for c in b.captions)
+
+
+def read_clip(clip: Clip, sample_rate: int) -> NDArray[np.float32]:
+    """Read a clip as one channel.
+
+    Args:
+        clip: from ``open_corpus``.
+        sample_rate: wanted, in Hz.
+
+    Returns:
+        Mono float32 (samples N,), the mean of the file's channels.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    if clip.path is None:
+        from tselcli.corpora.synthetic import synthesise
+
+        return synthesise(clip.label, clip.seed, sample_rate)
+    signal, rate = read_audio(clip.path)
+    return resample(signal.mean(axis=0), rate, sample_rate)

@@ -1,0 +1,120 @@
+"""Recordings with their truth: rendered on the spot, or read from a folder of ``tsel simulate``.
+
+Rendering runs in parallel processes; what comes out does not depend on how many there are.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from tselcli.acoustics.geometry import MicArray
+from tselcli.acoustics.manifest import read_manifest
+from tselcli.acoustics.render import render_scene
+from tselcli.acoustics.scene import Scene, draw_scene
+from tselcli.corpora.audio import read_audio
+from tselcli.corpora.captions import open_corpora
+from tselcli.corpora.clip import Corpus
+from tselcli.recipe import Recipe
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One question with its answer.
+
+    Attributes:
+        scene: the whole truth.
+        signal: recording (C, N) float32.
+        images: what each source contributes (S, C, N); None when read from a folder.
+    """
+
+    scene: Scene
+    signal: np.ndarray
+    images: np.ndarray | None = None
+
+    @property
+    def array(self) -> MicArray:
+        """The microphones."""
+        return self.scene.array
+
+    @property
+    def query(self) -> str:
+        """The description of the target."""
+        return self.scene.sources[0].caption
+
+    @property
+    def azimuth_deg(self) -> float:
+        """Where the target is."""
+        azimuth = self.scene.sources[0].azimuth_deg
+        assert azimuth is not None  # the target is directional
+        return azimuth
+
+    @property
+    def others_deg(self) -> tuple[float, ...]:
+        """Where the other directional sources are."""
+        others = (source.azimuth_deg for source in self.scene.sources[1:])
+        return tuple(azimuth for azimuth in others if azimuth is not None)
+
+
+def padded_others(trials: Iterable[tuple[float, ...]]) -> np.ndarray:
+    """Stack the azimuths of other sources, (N, K), NaN where a scene has fewer."""
+    rows = list(trials)
+    width = max((len(row) for row in rows), default=0)
+    return np.array([row + (np.nan,) * (width - len(row)) for row in rows]).reshape(-1, width)
+
+
+def corpus_of(recipe: Recipe, split: str) -> Corpus:
+    """Open the sounds that a recipe names."""
+    return open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
+
+
+def run_pool(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
+    """Run tasks in ``jobs`` fresh processes and yield the results in the order of the tasks."""
+    tasks = list(tasks)
+    if jobs <= 1 or len(tasks) <= 1:
+        yield from map(work, tasks)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, tasks)
+
+
+def fresh_trials(
+    recipe: Recipe, split: str, seed: int, count: int, jobs: int, images: bool = False
+) -> Iterator[Trial]:
+    """Render scenes 0 ... count - 1 of a seed and split, in order.
+
+    Args:
+        recipe: corpus and scene ranges.
+        split: train, val or test.
+        seed: of the scenes.
+        count: how many.
+        jobs: processes.
+        images: keep what each source contributes.
+    """
+    work = partial(_render, recipe, corpus_of(recipe, split), split, seed, images)
+    return run_pool(work, range(count), jobs)
+
+
+def _render(
+    recipe: Recipe, corpus: Corpus, split: str, seed: int, images: bool, index: int
+) -> Trial:
+    rendered = render_scene(draw_scene(recipe.scene, corpus, seed, split, index), corpus)
+    return Trial(rendered.scene, rendered.signal, rendered.images if images else None)
+
+
+def folder_trials(folder: Path) -> tuple[int, Iterator[Trial]]:
+    """Read the recordings of a folder: their number, and the trials one by one.
+
+    Raises:
+        DataError: no manifest, or (while reading) a recording that cannot be read.
+    """
+    scenes = read_manifest(folder)
+    return len(scenes), (Trial(scene, read_audio(path)[0]) for scene, path in scenes)

@@ -1,0 +1,1 @@
+"""Time-frequency analysis and steering: differentiable, in torch."""

@@ -1,0 +1,237 @@
+"""How far off, how often right, and what chance would have given.
+
+In a scene with several sources a system fails in two ways: it picks the wrong source, or it
+points beside the right one. The mean angular error mixes the two, so next to it stand the
+*selection accuracy* (the answer lies nearer to the target than to every other source) and the
+error among the right picks. Intervals are percentile bootstraps over scenes (Efron and
+Tibshirani, *An Introduction to the Bootstrap*, section 13.3).
+
+Angles are degrees anywhere on the circle. ``others`` is (N, K): the azimuths of the directional
+sources besides the target, NaN where a scene has fewer than K of them.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Angles = npt.NDArray[np.floating[Any]]
+Figures = dict[str, Any]
+
+TOLERANCES_DEG = (5, 10, 20)  # of ACC@k
+LANDED_DEG = 10.0  # an answer this near to another source has found that source
+TIE_DEG = 1e-6  # distances this close are the same
+_CHUNK = 4_000_000  # resampled values held at once
+
+
+def angular_error(a: npt.ArrayLike, b: npt.ArrayLike) -> Angles:
+    """Return the shorter way round between two azimuths, in [0, 180] degrees, by broadcasting."""
+    turned = np.subtract(a, b, dtype=np.float64) + 180.0
+    errors: Angles = np.abs(turned % 360.0 - 180.0)
+    return errors
+
+
+def mae(predicted: Angles, targets: Angles) -> float:
+    """Return the mean angular error in degrees (what the founding paper calls MAE)."""
+    return float(angular_error(predicted, targets).mean())
+
+
+def acc_at(predicted: Angles, targets: Angles, tolerance_deg: float) -> float:
+    """Return the share of answers at most ``tolerance_deg`` off (ACC@k)."""
+    return float((angular_error(predicted, targets) <= tolerance_deg).mean())
+
+
+def selections(predicted: Angles, targets: Angles, others: Angles) -> Angles:
+    """Say for each scene whether the answer lies nearer to the target than to every other source.
+
+    Args:
+        predicted: answers, (N,).
+        targets: azimuths of the described source, (N,).
+        others: azimuths of the other directional sources, (N, K), padded with NaN.
+
+    Returns:
+        (N,): 1 right, 0 wrong, 0.5 as near to another source as to the target, NaN without others.
+    """
+    nearest = _nearest(predicted, others)
+    lead = nearest - angular_error(predicted, targets)
+    right = np.where(np.abs(lead) <= TIE_DEG, 0.5, (lead > 0).astype(np.float64))
+    return np.where(np.isnan(nearest), np.nan, right)
+
+
+def selection_accuracy(predicted: Angles, targets: Angles, others: Angles) -> float | None:
+    """Return the share of right selections (ties count half), None when no scene has a rival."""
+    chosen = selections(predicted, targets, others)
+    return _mean(chosen[~np.isnan(chosen)])
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike, rng: np.random.Generator, level: float = 0.95, draws: int = 2000
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean of ``values`` (N,).
+
+    Args:
+        values: one figure per scene, finite, N >= 1.
+        rng: where the resampling takes its randomness from.
+        level: coverage in (0, 1).
+        draws: resampled means.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    per_chunk = max(1, _CHUNK // len(values))
+    means = [
+        values[rng.integers(len(values), size=(min(per_chunk, draws - start), len(values)))].mean(1)
+        for start in range(0, draws, per_chunk)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def score(
+    predicted: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    others: npt.ArrayLike,
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> Figures:
+    """Judge the answers to N scenes.
+
+    Args:
+        predicted: answers in degrees, (N,), finite.
+        targets: azimuths of the described sources, (N,).
+        others: azimuths of the other directional sources, (N, K), padded with NaN; K may be 0.
+        rng: for the intervals.
+        level: coverage of the intervals.
+
+    Returns:
+        ``scenes``, ``mae_deg``, ``median_deg``, ``acc_5``, ``acc_10``, ``acc_20``, ``selection``,
+        ``wrong_source`` (share of answers that are nearer to another source and within 10 degrees
+        of it) and ``localisation_deg`` (mean error of the right selections); also
+        ``mae_deg_interval``, ``acc_*_interval`` and ``selection_interval`` as [low, high].
+        What depends on other sources counts only the scenes that have some, and is None when
+        there are none. Rates are in [0, 1].
+    """
+    predicted, targets, others = _checked(predicted, targets, others)
+    errors = angular_error(predicted, targets)
+    chosen = selections(predicted, targets, others)
+    landed = (chosen == 0) & (_nearest(predicted, others) <= LANDED_DEG)
+    rivalled = ~np.isnan(chosen)
+    figures: Figures = {"scenes": len(errors), "mae_deg": errors.mean()}
+    figures["mae_deg_interval"] = list(bootstrap_interval(errors, rng, level))
+    figures["median_deg"] = np.median(errors)
+    for tolerance in TOLERANCES_DEG:
+        hits = (errors <= tolerance).astype(np.float64)
+        figures[f"acc_{tolerance}"] = hits.mean()
+        figures[f"acc_{tolerance}_interval"] = list(bootstrap_interval(hits, rng, level))
+    figures["selection"] = _mean(chosen[rivalled])
+    figures["selection_interval"] = (
+        list(bootstrap_interval(chosen[rivalled], rng, level)) if rivalled.any() else None
+    )
+    figures["wrong_source"] = _mean(landed[rivalled])
+    figures["localisation_deg"] = _mean(errors[chosen == 1])
+    return _plain(figures)
+
+
+def chance_levels(targets: npt.ArrayLike, others: npt.ArrayLike) -> dict[str, Figures]:
+    """Compute what three ways of not listening would score on exactly these scenes.
+
+    Args:
+        targets: azimuths of the described sources, (N,).
+        others: azimuths of the other directional sources, (N, K), padded with NaN.
+
+    Returns:
+        The figures of ``score`` without intervals for ``random_azimuth`` (uniform on the circle),
+        ``random_source`` (one of the scene's sources) and ``best_constant`` (the whole degree
+        with the smallest mean error, in ``azimuth_deg``). Those of the first two are exact
+        expectations, medians those of the distribution of errors.
+    """
+    _, targets, others = _checked(targets, targets, others)
+    return {
+        "random_azimuth": _uniform_chance(targets, others),
+        "random_source": _source_chance(targets, others),
+        "best_constant": _constant_chance(targets, others),
+    }
+
+
+def _uniform_chance(targets: Angles, others: Angles) -> Figures:
+    """Expect an error uniform on [0, 180], and the share of the circle nearest to the target."""
+    rivalled = ~np.isnan(others).all(axis=1)
+    figures: Figures = {"scenes": len(targets), "mae_deg": 90.0, "median_deg": 90.0}
+    figures |= {f"acc_{tolerance}": tolerance / 180.0 for tolerance in TOLERANCES_DEG}
+    figures["selection"] = _mean(_own_share(targets, others)[rivalled])
+    return _plain(figures)
+
+
+def _own_share(targets: Angles, others: Angles) -> Angles:
+    """Return the share of the circle that is nearer to the target than to other sources, (N,).
+
+    The target's arc ends half way to its neighbours; a source in the target's place halves it::
+
+        other ----|---- target --|-- other
+              half way        half way
+    """
+    leftwards = (others - targets[:, None]) % 360.0
+    together = (angular_error(others, targets[:, None]) <= TIE_DEG).any(axis=1)
+    apart = angular_error(others, targets[:, None]) > TIE_DEG  # False for NaN
+    left = np.where(apart, leftwards, 360.0).min(axis=1, initial=360.0)
+    right = np.where(apart, 360.0 - leftwards, 360.0).min(axis=1, initial=360.0)
+    share = np.minimum((left + right) / 720.0, 1.0)
+    return np.where(together, share / 2, share)
+
+
+def _source_chance(targets: Angles, others: Angles) -> Figures:
+    """Average over the sources of each scene, the target among them."""
+    sources = np.concatenate([targets[:, None], others], axis=1)
+    weights = ~np.isnan(sources) / (~np.isnan(sources)).sum(axis=1, keepdims=True) / len(targets)
+    errors = angular_error(sources, targets[:, None])  # NaN, sorted last, where there is no source
+    figures: Figures = {"scenes": len(targets)}
+    figures["mae_deg"] = (np.where(weights > 0, errors, 0.0) * weights).sum()
+    order = np.argsort(errors, axis=None)
+    middle = np.searchsorted(weights.ravel()[order].cumsum(), 0.5 - 1e-9)
+    figures["median_deg"] = errors.ravel()[order][middle]
+    for tolerance in TOLERANCES_DEG:
+        figures[f"acc_{tolerance}"] = weights[errors <= tolerance].sum()
+    chosen = np.stack([selections(pick, targets, others) for pick in sources.T], axis=1)
+    rivalled = ~np.isnan(others).all(axis=1)
+    figures["selection"] = _mean(np.nansum(chosen * weights, axis=1)[rivalled] * len(targets))
+    return _plain(figures)
+
+
+def _constant_chance(targets: Angles, others: Angles) -> Figures:
+    """Scan the circle in whole degrees for the one answer with the smallest mean error."""
+    candidates = np.arange(-180.0, 180.0)
+    costs = [mae(candidate, targets) for candidate in candidates]
+    answer = np.full_like(targets, candidates[np.argmin(costs)])
+    errors = angular_error(answer, targets)
+    figures: Figures = {"scenes": len(targets), "azimuth_deg": answer[0], "mae_deg": errors.mean()}
+    figures["median_deg"] = np.median(errors)
+    for tolerance in TOLERANCES_DEG:
+        figures[f"acc_{tolerance}"] = acc_at(answer, targets, tolerance)
+    figures["selection"] = selection_accuracy(answer, targets, others)
+    return _plain(figures)
+
+
+def _checked(*arrays: npt.ArrayLike) -> tuple[Angles, Angles, Angles]:
+    predicted, targets, others = (np.asarray(array, dtype=np.float64) for array in arrays)
+    if others.ndim != 2 or not len(predicted) == len(targets) == len(others) > 0:
+        raise ValueError(
+            f"predicted {predicted.shape}, targets {targets.shape} and others {others.shape} "
+            "must be (N,), (N,) and (N, K) with N >= 1"
+        )
+    if not (np.isfinite(predicted).all() and np.isfinite(targets).all()):
+        raise ValueError("predicted and target azimuths must be finite")
+    return predicted, targets, others
+
+
+def _nearest(predicted: Angles, others: Angles) -> Angles:
+    """Return the distance to the nearest other source, (N,); NaN in scenes without one."""
+    distances = np.nan_to_num(angular_error(predicted[:, None], others), nan=np.inf)
+    nearest = distances.min(axis=1, initial=np.inf)
+    return np.where(np.isinf(nearest), np.nan, nearest)
+
+
+def _mean(values: npt.NDArray[Any]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _plain(figures: Figures) -> Figures:
+    """Turn numpy scalars into Python floats."""
+    return {key: v.item() if isinstance(v, np.generic) else v for key, v in figures.items()}

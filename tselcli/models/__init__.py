@@ -1,0 +1,1 @@
+"""Networks, text encoders, losses and checkpoints."""

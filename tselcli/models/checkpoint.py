@@ -1,0 +1,170 @@
+"""A model in one file that cannot run code: safetensors.
+
+    net.*      the mask network, float16
+    readout.*  the learned readout, float32
+    text.*     the compact text encoder and its vocabulary
+    metadata   format, recipe (YAML), figures (JSON), text_config (JSON)
+
+Nothing in it depends on a microphone array.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tselcli.errors import CheckpointError, RecipeError
+from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder, from_tensors
+from tselcli.models.mask import MaskNet, Readout
+from tselcli.recipe import Recipe, recipe_from_dict, recipe_to_yaml
+from tselcli.yamlfile import parse_yaml
+
+FORMAT = "tsel-checkpoint-1"
+MAX_BYTES = 4_000_000_000
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model: its parts, the recipe that made it, the figures it was given."""
+
+    net: MaskNet
+    readout: Readout
+    text: CompactTextEncoder
+    recipe: Recipe
+    figures: Mapping[str, Any]
+    name: str  # recipe name @ first 8 letters of the file's SHA-256
+
+
+def build_net(recipe: Recipe, text_dim: int) -> MaskNet:
+    """Make the untrained network that a recipe describes."""
+    return MaskNet(
+        n_mels=recipe.features.n_mels,
+        text_dim=text_dim,
+        width=recipe.model.width,
+        levels=recipe.model.levels,
+        embed_dim=recipe.model.embed_dim,
+        dropout=recipe.model.dropout,
+    )
+
+
+def bundled_models() -> dict[str, Path]:
+    """List the checkpoints that come with the package, by name."""
+    return {path.stem: path for path in sorted(ASSETS.glob("*.safetensors"))}
+
+
+def find_model(name_or_path: str) -> Path:
+    """Resolve a bundled name or a path.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    bundled = bundled_models()
+    if name_or_path in bundled:
+        return bundled[name_or_path]
+    path = Path(name_or_path)
+    if path.is_dir():
+        path = path / "best.safetensors"
+    if not path.is_file():
+        known = ", ".join(bundled) or "none"
+        raise CheckpointError(
+            f"{name_or_path}: no such model; give a file of `tsel train` "
+            f"or a bundled name ({known})"
+        )
+    return path
+
+
+def save_checkpoint(
+    path: Path,
+    net: nn.Module,
+    readout: Readout,
+    text: CompactTextEncoder,
+    recipe: Recipe,
+    figures: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint under a temporary name and rename it."""
+    tensors, config = text.to_tensors()
+    tensors |= {f"net.{name}": _stored(value) for name, value in net.state_dict().items()}
+    tensors |= {
+        f"readout.{name}": value.detach().cpu().float().contiguous()
+        for name, value in readout.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "recipe": recipe_to_yaml(recipe),
+        "figures": json.dumps(figures),
+        METADATA_KEY: json.dumps(config),
+    }
+    temporary = path.with_name(path.name + ".part")
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def _stored(value: Tensor) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    return value.half() if value.is_floating_point() else value
+
+
+def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Checkpoint:
+    """Read a bundled or a user's checkpoint.
+
+    Raises:
+        CheckpointError: missing, truncated, not a checkpoint of ours, or tensors that do not
+            fit the recipe inside.
+    """
+    path = find_model(name_or_path)
+    if path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: larger than {MAX_BYTES // 10**9} GB; not a model of ours")
+    tensors, metadata = _read(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: not a tsel checkpoint (format {metadata.get('format')!r}); "
+            "`tsel train` writes one"
+        )
+    try:
+        recipe = recipe_from_dict(parse_yaml(metadata["recipe"], str(path)), str(path))
+        text = from_tensors(tensors, json.loads(metadata[METADATA_KEY]))
+        figures = json.loads(metadata.get("figures", "{}"))
+        net = build_net(recipe, text.dim)
+        readout = Readout(recipe.features.n_mels)
+        _fill(net, tensors, "net.")
+        _fill(readout, tensors, "readout.")
+    except (KeyError, ValueError, RecipeError, CheckpointError) as error:
+        raise CheckpointError(f"{path}: the parts do not fit together ({error})") from error
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for part in (net, readout, text):
+        part.to(device).eval().requires_grad_(False)
+    return Checkpoint(net, readout, text, recipe, figures, f"{recipe.name}@{digest[:8]}")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as safetensors; it is damaged, truncated or of another kind "
+            f"({error})"
+        ) from error
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Copy stored tensors into a module, strict about names and shapes."""
+    state = {
+        name.removeprefix(prefix): value.float() if value.is_floating_point() else value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(str(error).splitlines()[0]) from error

@@ -1,0 +1,243 @@
+"""From a recording and sentences to azimuths: mask, then steer.
+
+A recording is read in blocks, so that memory grows with the number of mel cells and not with
+the spectra: 20 s of sound are in time and frequency at once, however long the file. The whole
+recording is summed before it is steered, so a block boundary changes nothing but the context
+that the network sees.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tselcli.acoustics.geometry import MicArray
+from tselcli.corpora.audio import resample
+from tselcli.errors import DataError
+from tselcli.features.gcc import cross_phat, steered_response, steering, weighted_cross
+from tselcli.features.stft import (
+    log_mel,
+    mel_bands,
+    mel_power,
+    reference_power,
+    spread_mask,
+    stft,
+)
+from tselcli.models.checkpoint import Checkpoint, load_checkpoint
+
+BLOCK_S = 20.0
+AZIMUTHS = np.arange(-180.0, 180.0)  # degrees; the grid that is steered over
+LOBE_DEG = 10  # an answer owns the posterior this far to both sides
+APART_DEG = 20  # answers closer than this are one
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where a described sound is.
+
+    Attributes:
+        query: the description.
+        azimuth_deg: in [-180, 180), counter-clockwise, 0 = front.
+        confidence: posterior probability within 10 degrees of the answer.
+        presence: probability that the described sound is there at all.
+        alternatives: next best directions and their posterior probabilities.
+        posterior: over AZIMUTHS, sums to 1, (A,).
+    """
+
+    query: str
+    azimuth_deg: float
+    confidence: float
+    presence: float
+    alternatives: tuple[tuple[float, float], ...]
+    posterior: np.ndarray
+
+    @property
+    def present(self) -> bool:
+        """Whether the sound is more likely there than not."""
+        return self.presence >= 0.5
+
+
+class Localizer:
+    """A model ready to answer; holds the steering tables of the arrays it has seen last."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.name = checkpoint.name
+        self.features = checkpoint.recipe.features
+        self.device = checkpoint.readout.power.device
+        self.bands = mel_bands(
+            self.features.sample_rate, self.features.n_fft, self.features.n_mels
+        ).to(self.device)
+        self._steering: dict[MicArray, Tensor] = {}
+
+    @classmethod
+    def load(cls, name_or_path: str = "mask-compact", device: str = "cpu") -> "Localizer":
+        """Load a bundled model by name, or a checkpoint file.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        return cls(load_checkpoint(name_or_path, device))
+
+    @torch.no_grad()
+    def locate(
+        self,
+        signal: np.ndarray,
+        sample_rate: int,
+        queries: Sequence[str],
+        array: MicArray,
+        alternatives: int = 3,
+    ) -> list[Answer]:
+        """Answer where each described sound is.
+
+        Args:
+            signal: recording (C, N), float, finite; C microphones in the array's order.
+            sample_rate: of the signal, Hz.
+            queries: descriptions; all share one pass of the network.
+            array: where the microphones stand.
+            alternatives: further directions to give at most.
+
+        Returns:
+            One answer per query, in their order.
+
+        Raises:
+            DataError: the channels do not fit the array, or the recording is silent.
+        """
+        audio = self.prepare(signal, sample_rate, array)
+        picture = self.picture(audio)
+        logits, presence = self.match(picture, queries)
+        weights = self.checkpoint.readout.weights(logits, picture)[0]
+        log_posterior = self.checkpoint.readout.posterior(self.response(audio, weights, array))
+        return [
+            self._answer(query, row.exp().cpu().numpy(), float(present), alternatives)
+            for query, row, present in zip(queries, log_posterior, presence, strict=True)
+        ]
+
+    def prepare(self, signal: np.ndarray, sample_rate: int, array: MicArray) -> Tensor:
+        """Check a recording (C, N) and bring it to the model's rate and a peak of 1.
+
+        Raises:
+            DataError: the channels do not fit the array, or the recording is silent.
+        """
+        if signal.shape[0] != len(array.mics):
+            raise DataError(
+                f"the recording has {signal.shape[0]} channel(s), but the array {array.name} "
+                f"has {len(array.mics)} microphones; give the right one with --array"
+            )
+        peak = float(np.abs(signal).max(initial=0.0))
+        if peak == 0:
+            raise DataError("the recording is silent; there is nothing to localize")
+        level = resample(signal / peak, sample_rate, self.features.sample_rate)
+        return torch.from_numpy(np.ascontiguousarray(level, dtype=np.float32)).to(self.device)
+
+    def _answer(self, query: str, posterior: np.ndarray, presence: float, more: int) -> Answer:
+        peaks = find_peaks(posterior, 1 + more)
+        return Answer(query, *peaks[0], presence, tuple(peaks[1:]), posterior)
+
+    def spectra(self, audio: Tensor) -> Iterator[Tensor]:
+        """Yield the spectrum in blocks: complex (1, C, T of the block, F)."""
+        features = self.features
+        frames = int(BLOCK_S * features.sample_rate / features.hop)
+        frames -= frames % (features.mel_pool * self.checkpoint.net.step)
+        total = 1 + audio.shape[1] // features.hop
+        half = features.n_fft // 2
+        for first in range(0, total, frames):
+            count = min(frames, total - first)
+            start = first * features.hop
+            stop = start + (count - 1) * features.hop
+            piece = audio[:, max(0, start - half) : stop + half]
+            pad = (max(0, half - start), max(0, stop + half - audio.shape[1]))
+            piece = torch.nn.functional.pad(piece, pad)
+            yield stft(piece, features.n_fft, features.hop, centred=False)[None]
+
+    def picture(self, audio: Tensor) -> Tensor:
+        """Draw the whole recording's log-mel picture (1, T', M)."""
+        mel = [
+            mel_power(reference_power(spectrum), self.bands, self.features.mel_pool)
+            for spectrum in self.spectra(audio)
+        ]
+        return log_mel(torch.cat(mel, dim=1))
+
+    def match(self, picture: Tensor, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Match all cells with all queries: logits (1, Q, T'/2, M/2), presence (Q,)."""
+        net = self.checkpoint.net
+        text = self.checkpoint.text.encode(queries).to(self.device)
+        features = self.features
+        frames = int(BLOCK_S * features.sample_rate / features.hop / features.mel_pool)
+        blocks = [net.logits(net.cells(part), text) for part in picture.split(frames, dim=1)]
+        logits = torch.cat(blocks, dim=2)
+        return logits, torch.sigmoid(net.presence_logits(logits, picture))[0]
+
+    def response(self, audio: Tensor, weights: Tensor, array: MicArray) -> Tensor:
+        """Steer the recording under every query's weights.
+
+        Args:
+            audio: (C, N) at the model's rate.
+            weights: of mel cells (Q, T', M).
+            array: the microphones.
+
+        Returns:
+            (Q, A) over AZIMUTHS, in [-1, 1].
+        """
+        features = self.features
+        summed, mass, first = None, torch.zeros(weights.shape[0], device=self.device), 0
+        for spectrum in self.spectra(audio):
+            frames = spectrum.shape[2]
+            rows = weights[:, first : first + -(-frames // features.mel_pool)]
+            spread = spread_mask(rows, self.bands, features.mel_pool, frames)
+            part = weighted_cross(cross_phat(spectrum), spread[None])[0]
+            summed = part if summed is None else summed + part
+            mass = mass + spread.sum(dim=(1, 2))
+            first += rows.shape[1]
+        assert summed is not None
+        response = steered_response(summed, self._steer(array))
+        return response / (mass * summed.shape[1]).clamp_min(1e-12)[:, None]
+
+    def _steer(self, array: MicArray) -> Tensor:
+        if array not in self._steering:
+            if len(self._steering) > 8:
+                self._steering.clear()
+            features = self.features
+            table = steering(array.positions, AZIMUTHS, features.sample_rate, features.n_fft)
+            self._steering[array] = table.to(self.device)
+        return self._steering[array]
+
+
+def find_peaks(posterior: np.ndarray, count: int) -> list[tuple[float, float]]:
+    """Find the best directions of a posterior over AZIMUTHS.
+
+    Args:
+        posterior: (A,), sums to 1.
+        count: directions to give at most.
+
+    Returns:
+        (azimuth in degrees, probability within 10 degrees), best first, at least 20 degrees
+        apart. The azimuth is refined between grid points by a parabola through the logarithms.
+    """
+    around = np.arange(-LOBE_DEG, LOBE_DEG + 1)
+    left, right = np.roll(posterior, 1), np.roll(posterior, -1)
+    peaks: list[tuple[float, float]] = []
+    # Exactly mirrored peaks (a line of microphones) tie: the stable sort prefers the front.
+    front_first = np.argsort(np.abs(AZIMUTHS), kind="stable")
+    order = front_first[np.argsort(-posterior[front_first], kind="stable")]
+    for index in order:
+        if not peaks or posterior[index] >= max(left[index], right[index]):
+            azimuth = _refine(posterior, int(index))
+            if all(abs((azimuth - other + 180) % 360 - 180) >= APART_DEG for other, _ in peaks):
+                mass = float(posterior[(index + around) % len(posterior)].sum())
+                peaks.append((azimuth, min(1.0, mass)))
+        if len(peaks) == count:
+            break
+    return peaks
+
+
+def _refine(posterior: np.ndarray, index: int) -> float:
+    size = len(posterior)
+    before, here, after = np.log(
+        np.maximum(posterior[[(index - 1) % size, index, (index + 1) % size]], 1e-30)
+    )
+    bend = before - 2 * here + after
+    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return float((AZIMUTHS[index] + np.clip(shift, -0.5, 0.5) + 180) % 360 - 180)

@@ -1,0 +1,242 @@
+"""The only place that formats: JSON, CSV, tables and summaries, and files written whole.
+
+Commands return plain values; what they look like on a screen or in a file is decided here. Text
+that came from outside (a query, a file name) is stripped of control characters before it
+reaches a terminal.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tselcli.errors import DataError
+
+Row = Mapping[str, Any]
+
+DIGITS = 6  # significant digits of a number in JSON and CSV
+ANSWER_COLUMNS = (
+    "audio",
+    "query",
+    "model",
+    "azimuth_deg",
+    "confidence",
+    "present",
+    "alternatives",
+    "error",
+)
+SECTORS = (  # of 45 degrees, counter-clockwise from the front
+    "front",
+    "front left",
+    "left",
+    "back left",
+    "back",
+    "back right",
+    "right",
+    "front right",
+)
+EVAL_HEADINGS = ("System", "Scenes", "MAE [95 %]", "Median", "ACC@5", "@10", "@20", "Selection")
+EVAL_NOTE = "Angles in degrees, rates in %, brackets hold 95 % intervals over scenes."
+
+
+def to_json(value: Any) -> str:
+    """Write a value as one line of strict JSON.
+
+    Numpy values and data classes become plain ones, NaN and infinity become null, and numbers
+    keep six significant digits. Everything outside ASCII is escaped, so that any terminal and
+    any pipe can carry it.
+    """
+    return json.dumps(_plain(value), allow_nan=False)
+
+
+def to_csv(rows: Iterable[Row], columns: Sequence[str], header: bool = True) -> str:
+    """Write rows as CSV (comma, LF, quoted where needed) with the given columns.
+
+    A missing or undefined value is an empty cell, a truth is 1 or 0, a list is written as
+    ``a;b`` and the alternatives of an answer as ``azimuth:score``.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(columns)
+    for row in map(_plain, rows):
+        writer.writerow([_cell(row.get(column)) for column in columns])
+    return text.getvalue()
+
+
+def eval_table(rows: Iterable[Row], title: str = "") -> Table:
+    """Lay out the figures of ``metrics.score`` for a terminal, one system per row.
+
+    Args:
+        rows: ``system`` and the figures; what is missing or None shows as a dash.
+        title: above the table.
+    """
+    table = Table(
+        title=title or None,
+        caption=EVAL_NOTE,
+        box=box.SIMPLE_HEAVY,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for heading in EVAL_HEADINGS:
+        name = heading == "System"
+        table.add_column(heading, justify="left" if name else "right", no_wrap=not name)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in _eval_cells(row)))
+    return table
+
+
+def eval_markdown(rows: Iterable[Row]) -> str:
+    """Write the same table as Markdown, padded so that it also reads well as plain text."""
+    cells = [list(EVAL_HEADINGS), *(_eval_cells(row) for row in rows)]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in cells]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(EVAL_HEADINGS))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in cells]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in [lines[0], rule, *lines[1:]])
+    return f"{table}\n{EVAL_NOTE}\n"
+
+
+def localize_summary(answers: Sequence[Row]) -> RenderableType:
+    """Lay out answers for a terminal: a table per recording, a line per query, errors below."""
+    recordings: dict[tuple[str, str], list[Row]] = {}
+    failures = []
+    for answer in answers:
+        if "error" in answer:
+            failures.append(Text(_printable(str(answer["error"])), style="red"))
+            continue
+        recording = (str(answer["audio"]), str(answer.get("model", "")))
+        recordings.setdefault(recording, []).append(answer)
+    return Group(*(_answer_table(*key, group) for key, group in recordings.items()), *failures)
+
+
+def direction_words(azimuth_deg: float) -> str:
+    """Name the eighth of the circle that an azimuth (degrees, 0 = front, + = left) points to."""
+    return SECTORS[round(azimuth_deg % 360.0 / 45.0) % len(SECTORS)]
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all; folders above it are made.
+
+    A link is followed, and what is no ordinary file (``/dev/stdout``, a pipe) is written to.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    temporary = path
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        path = Path(os.path.realpath(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    except OSError as error:
+        if temporary != path:
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise DataError(f"{path}: cannot be written ({reason}); choose another place") from error
+
+
+def _plain(value: Any) -> Any:
+    """Turn a value into what JSON knows: dict, list, text, number, truth or None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, torch tensors
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        plain = {str(key): _plain(inner) for key, inner in value.items()}
+        if plain.get("azimuth_deg") == 180.0:  # rounded up and out of [-180, 180)
+            plain["azimuth_deg"] = -180.0
+        return plain
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return _rounded(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.{DIGITS}g}") + 0.0 if math.isfinite(value) else None  # + 0.0: no -0.0
+
+
+def _cell(value: Any) -> Any:
+    """Turn a plain value into one CSV cell."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, list):
+        return ";".join(str(_cell(inner)) for inner in value)
+    if isinstance(value, dict):
+        return ":".join(str(_cell(inner)) for inner in value.values())
+    return value
+
+
+def _eval_cells(row: Row) -> list[str]:
+    mae = _number(row.get("mae_deg"), 1, ".1f")
+    selection = _number(row.get("selection"), 100, ".0f")
+    return [
+        _printable(str(row["system"])),
+        _number(row.get("scenes"), 1, "d"),
+        mae + _interval(row.get("mae_deg_interval"), 1, ".1f"),
+        _number(row.get("median_deg"), 1, ".1f"),
+        *(_number(row.get(f"acc_{tolerance}"), 100, ".0f") for tolerance in (5, 10, 20)),
+        selection + _interval(row.get("selection_interval"), 100, ".0f"),
+    ]
+
+
+def _number(value: float | None, scale: int, pattern: str) -> str:
+    return "-" if value is None or math.isnan(value) else format(scale * value, pattern)
+
+
+def _interval(bounds: Sequence[float] | None, scale: int, pattern: str) -> str:
+    return f" [{', '.join(_number(bound, scale, pattern) for bound in bounds)}]" if bounds else ""
+
+
+def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
+    name = _printable(audio) + (f"  ({_printable(model)})" if model else "")
+    table = Table(title=Text(name), title_justify="left", box=box.SIMPLE_HEAVY)
+    table.add_column("Query", ratio=1, overflow="fold")
+    table.add_column("Azimuth", justify="right", no_wrap=True)
+    table.add_column("Direction", no_wrap=True)
+    table.add_column("Confidence", justify="right")
+    table.add_column("Heard")
+    table.add_column("Or else")
+    for answer in answers:
+        style = "" if answer.get("present", True) else "dim"
+        table.add_row(*_answer_cells(answer), style=style)
+    return table
+
+
+def _answer_cells(answer: Row) -> list[Text]:
+    azimuth = float(answer["azimuth_deg"])
+    present = bool(answer.get("present", True))
+    others = [
+        f"{other['azimuth_deg']:+.0f}° ({100 * other['score']:.0f} %)"
+        for other in answer.get("alternatives", ())
+    ]
+    return [
+        Text(_printable(str(answer["query"])), style="bold"),
+        Text(f"{round(azimuth, 1) + 0.0:+.1f}°"),
+        Text(direction_words(azimuth)),
+        Text(f"{100 * answer['confidence']:.0f} %"),
+        Text("yes", style="green") if present else Text("no", style="yellow"),
+        Text("\n".join(others)),
+    ]
+
+
+def _printable(text: str) -> str:
+    """Replace what could steer a terminal (escape sequences, line ends) by spaces."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,227 @@
+"""Where training data come from: clips placed in rooms, each heard alone.
+
+Stems are computed in parallel processes, do not depend on how many there are, and stay in a
+cache, so that only the first run of an experiment waits for its rooms.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tselcli.acoustics.geometry import turn
+from tselcli.acoustics.manifest import read_manifest, scene_to_json
+from tselcli.acoustics.places import draw_place
+from tselcli.acoustics.render import convolve, render_scene
+from tselcli.acoustics.rirs import shoebox_rirs
+from tselcli.acoustics.scene import Scene, scene_rng
+from tselcli.corpora.audio import resample
+from tselcli.corpora.clip import Clip, Corpus, read_clip
+from tselcli.dataset import corpus_of, run_pool
+from tselcli.errors import DataError
+from tselcli.features.cache import FeatureCache, content_key
+from tselcli.features.stft import mel_bands, mel_power, reference_power, stft
+from tselcli.models.mixer import Stem
+from tselcli.recipe import FeatureRecipe, Recipe, load_recipe
+
+PLACES_PER_ROOM = 4
+Parts = Iterator[list[Stem]]
+
+STEM_VERSION = 1  # changes whenever the same inputs would give another stem
+
+
+def file_digest(clip: Clip) -> str:
+    """Hash what a clip's sound depends on: its bytes on disk, or its synthetic seed."""
+    if clip.path is None:
+        return f"{clip.label}/{clip.seed}"
+    return hashlib.sha256(clip.path.read_bytes()).hexdigest()
+
+
+def stem_mel(image: np.ndarray, features: FeatureRecipe) -> np.ndarray:
+    """Describe one source's image at the array as a stem.
+
+    Args:
+        image: (C, N) float32 at ``features.sample_rate``.
+        features: analysis.
+
+    Returns:
+        log10 of mel power, float16 (T, M), scaled so that the mean power over the frames within
+        40 dB of the loudest is 1, and cut where nothing within 60 dB follows.
+    """
+    spectrum = stft(torch.from_numpy(image)[None], features.n_fft, features.hop)
+    power = reference_power(spectrum)
+    loudness = power.sum(dim=-1)[0]
+    active = loudness > loudness.max() * 1e-4
+    power = power / loudness[active].mean().clamp_min(1e-20)
+    bands = mel_bands(features.sample_rate, features.n_fft, features.n_mels)
+    mel = mel_power(power, bands, features.mel_pool)[0]
+    heard = torch.nonzero(mel.sum(dim=-1) > mel.sum(dim=-1).max() * 1e-6)
+    last = int(heard[-1]) + 1 if len(heard) else 1
+    return np.asarray(mel[:last].clamp_min(1e-12).log10().half().numpy())
+
+
+@dataclass(frozen=True)
+class Take:
+    """One hearing of a clip: which version of it, and the cache key of the stem."""
+
+    clip: Clip
+    version: int
+    key: str
+
+
+def stem_takes(recipe: Recipe, corpus: Corpus) -> list[list[Take]]:
+    """Deal every clip, ``rooms_per_clip`` times, into rooms.
+
+    A clip's rooms depend on the recipe and its own sound only, so a corpus may grow and keep
+    the stems it has.
+
+    Returns:
+        The takes of each of the ``train.rooms`` rooms.
+    """
+    rooms: list[list[Take]] = [[] for _ in range(recipe.train.rooms)]
+    shared = {
+        "kind": "stem",
+        "version": STEM_VERSION,
+        "room": recipe.scene.room.model_dump(mode="json"),
+        "array": recipe.scene.array.model_dump(mode="json"),
+        "longest_s": recipe.scene.duration_s,
+        "features": recipe.features.model_dump(mode="json"),
+        "speed": recipe.train.speed,
+        "rooms": recipe.train.rooms,
+        "seed": recipe.seed,
+    }
+    for clip in corpus.clips:
+        sound = file_digest(clip)
+        for version in range(recipe.train.rooms_per_clip):
+            key = content_key(**shared, sound=sound, take=version)
+            rooms[int(key[:8], 16) % len(rooms)].append(Take(clip, version, key))
+    return rooms
+
+
+def fresh_stems(recipe: Recipe, cache: FeatureCache, jobs: int) -> tuple[int, Parts]:
+    """Make (or find in the cache) the stems of the recipe's training clips, room by room.
+
+    Returns:
+        How many parts there will be, and the stems of each; unreadable clips are left out.
+    """
+    rooms = list(enumerate(stem_takes(recipe, corpus_of(recipe, "train"))))
+    return len(rooms), _rooms(recipe, cache, rooms, jobs)
+
+
+def _rooms(
+    recipe: Recipe, cache: FeatureCache, rooms: list[tuple[int, list[Take]]], jobs: int
+) -> Parts:
+    work = partial(_fill_room, recipe, cache)
+    for (_, takes), heard in zip(rooms, run_pool(work, rooms, jobs), strict=True):
+        mels = [cache.get(take.key) if ok else None for take, ok in zip(takes, heard, strict=True)]
+        yield [Stem(t.clip, mel) for t, mel in zip(takes, mels, strict=True) if mel is not None]
+
+
+def _fill_room(recipe: Recipe, cache: FeatureCache, room: tuple[int, list[Take]]) -> list[bool]:
+    """Compute what the cache lacks of one room; says which takes could be heard."""
+    number, takes = room
+    missing = [take for take in takes if cache.get(take.key) is None]
+    if not missing:
+        return [True] * len(takes)
+    torch.set_num_threads(1)
+    scene = recipe.scene.model_copy(update={"directional": PLACES_PER_ROOM})
+    place = draw_place(scene_rng(recipe.seed, "rooms", number), scene)
+    mics = turn(place.array.positions, place.yaw_deg) + place.centre
+    rirs = shoebox_rirs(
+        place.room, mics, place.sources, recipe.features.sample_rate, recipe.scene.room.max_order
+    )
+    return [cache.get(t.key) is not None or _hear(recipe, cache, t, rirs) for t in takes]
+
+
+def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: np.ndarray) -> bool:
+    """Put one take's stem into the cache; False where the clip is unreadable or silent."""
+    rng = scene_rng(recipe.seed, take.key, 0)
+    rate = recipe.features.sample_rate
+    speed = float(rng.uniform(1 - recipe.train.speed, 1 + recipe.train.speed))
+    try:
+        sound = _at_speed(read_clip(take.clip, rate), speed)
+    except DataError:
+        return False
+    sound = sound[: round(recipe.scene.duration_s * rate)]
+    if not np.any(sound):
+        return False
+    image = convolve(np.pad(sound, (0, rirs.shape[-1])), rirs[rng.integers(len(rirs))])
+    cache.put(take.key, stem_mel(image, recipe.features))
+    return True
+
+
+def _at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
+    """Play a sound faster or slower; pitch follows, as with a tape."""
+    from scipy.signal import resample_poly
+
+    ratio = Fraction(1 / speed).limit_denominator(20)
+    return np.asarray(resample_poly(sound, ratio.numerator, ratio.denominator), dtype=np.float32)
+
+
+def folder_stems(
+    features: FeatureRecipe, folder: Path, cache: FeatureCache, jobs: int
+) -> tuple[int, Parts]:
+    """Make (or find in the cache) the stems of all sources of a simulated folder.
+
+    The scenes are rendered again from the manifest, source by source.
+
+    Args:
+        features: analysis.
+        folder: of ``tsel simulate``.
+        cache: where stems are kept.
+        jobs: processes.
+
+    Returns:
+        How many scenes there are, and the stems of each.
+
+    Raises:
+        DataError: no manifest, scenes of several splits, or a sound that is gone.
+    """
+    scenes = [scene for scene, _ in read_manifest(folder)]
+    splits = {scene.split for scene in scenes}
+    if len(splits) != 1:
+        raise DataError(f"{folder}: holds the splits {sorted(splits)}; train on a folder of one")
+    corpus = corpus_of(load_recipe(str(folder / "recipe.yaml")), splits.pop())
+    return len(scenes), _scenes(features, corpus, cache, scenes, jobs)
+
+
+def _scenes(
+    features: FeatureRecipe, corpus: Corpus, cache: FeatureCache, scenes: list[Scene], jobs: int
+) -> Parts:
+    clips = {(clip.source, clip.id): clip for clip in corpus.clips}
+    work = partial(_fill_scene, features, corpus, cache)
+    for scene, keys in zip(scenes, run_pool(work, scenes, jobs), strict=True):
+        mels = [cache.get(key) for key in keys]
+        yield [
+            Stem(clips[source.corpus, source.clip_id], mel)
+            for source, mel in zip(scene.sources, mels, strict=True)
+            if mel is not None
+        ]
+
+
+def _fill_scene(
+    features: FeatureRecipe, corpus: Corpus, cache: FeatureCache, scene: Scene
+) -> list[str]:
+    """Compute what the cache lacks of one scene; gives the key of each source."""
+    keys = [
+        content_key(
+            kind="scene-stem",
+            version=STEM_VERSION,
+            scene=scene_to_json(scene),
+            source=number,
+            features=features.model_dump(mode="json"),
+        )
+        for number in range(len(scene.sources))
+    ]
+    if any(cache.get(key) is None for key in keys):
+        torch.set_num_threads(1)
+        images = render_scene(scene, corpus).images
+        images = resample(images, scene.sample_rate, features.sample_rate)
+        for key, image in zip(keys, images, strict=True):
+            cache.put(key, stem_mel(image, features))
+    return keys
