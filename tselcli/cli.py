@@ -6,6 +6,7 @@ stderr and an exit code: 2 usage or recipe, 3 data, 4 checkpoint. Anything else 
 and shows as a traceback.
 """
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,7 +63,7 @@ app = typer.Typer(
     epilog=examples(
         'tsel localize mix.wav "a dog barking"',
         "tsel train tiny --out runs/tiny",
-        "tsel eval runs/tiny --baselines",
+        "tsel eval runs/tiny",
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -130,7 +131,7 @@ def simulate(
 
 @app.command(epilog=examples("tsel features scenes/train"))
 def features(
-    folder: Annotated[Path, typer.Argument(help="A folder of `tsel simulate`.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of `tsel simulate`.")],
     jobs: JobsOption = ALL_CORES,
     cache: Annotated[Path | None, typer.Option(help="Where features are kept.")] = None,
 ) -> None:
@@ -175,11 +176,13 @@ def train(
 @app.command(
     "eval",
     epilog=examples(
-        "tsel eval runs/tiny --recipe tiny", "tsel eval mask-compact --data scenes/test --baselines"
+        "tsel eval runs/tiny --recipe tiny", "tsel eval mask-compact --data scenes/test"
     ),
 )
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run folder, a file or a bundled model.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run folder, a file or a bundled model.")
+    ],
     data: DataOption = None,
     recipe: Annotated[
         str | None,
@@ -191,9 +194,7 @@ def evaluate(
     corpus: CorpusOption = None,
     device: DeviceOption = Device.auto,
     jobs: JobsOption = ALL_CORES,
-    baselines: Annotated[
-        bool, typer.Option("--baselines", help="Add chance levels and systems without training.")
-    ] = False,
+    baselines: Annotated[bool, typer.Option(help="Also score what needs no training.")] = True,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file to write.")] = None,
     form: Annotated[
         TableFormat, typer.Option("--format", help="What to print.")
@@ -234,7 +235,7 @@ app.command(epilog=LOCALIZE_EXAMPLES)(localize)
     epilog=examples("tsel distill encoder.safetensors --captions captions.csv"),
 )
 def distill(
-    out: Annotated[Path, typer.Argument(help="The safetensors file to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
     captions: Annotated[
         list[Path], typer.Option(help="CSV with a column caption, or a text per line; repeatable.")
     ],
@@ -267,4 +268,6 @@ def distill(
 
 def main() -> None:
     """Run ``tsel`` with the arguments of the process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that stdout cannot spell is no crash
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="tsel")

@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tselcli.cli_options import AnswerFormat, Device, DeviceOption, examples
-from tselcli.cli_output import print_answers, stop_at_failure
+from tselcli.cli_output import print_answers
 from tselcli.errors import DataError
 
 DEFAULT_MODEL = "mask-compact"  # comes with the package
@@ -19,9 +19,11 @@ EXAMPLES = examples(
 
 
 def localize(
-    audio: Annotated[Path | None, typer.Argument(help="A recording with several channels.")] = None,
+    audio: Annotated[
+        Path | None, typer.Argument(metavar="AUDIO", help="A recording with several channels.")
+    ] = None,
     queries: Annotated[
-        list[str] | None, typer.Argument(metavar="QUERY...", help="Descriptions of sounds.")
+        list[str] | None, typer.Argument(metavar="QUERY", help="Descriptions of sounds.")
     ] = None,
     batch: Annotated[
         Path | None,
@@ -44,23 +46,18 @@ def localize(
 
     With --batch, a row that fails gives an error line, the others go on, and the exit code is 3.
     """
-    from tselcli.commands.localize import localize
-    from tselcli.pairs import read_pairs
+    from tselcli.commands.localize import localize, localize_batch
 
+    options: dict[str, Any] = {"model": model, "array": array, "device": device.value, "top": top}
     if batch is not None and audio is None:
-        recordings, questions = read_pairs(batch)
+        answers = localize_batch(batch, **options)
     elif batch is None and audio is not None and queries:
-        recordings, questions = [audio] * len(queries), queries
+        answers = localize([audio], queries, **options)
     else:
         raise typer.BadParameter("give AUDIO and at least one QUERY, or --batch FILE")
-    answers = localize(
-        recordings, questions, model=model, array=array, device=device.value, top=top
-    )
-    if batch is None:
-        answers = stop_at_failure(answers)
     failures = print_answers(answers, (form or _default_format(out)).value, out)
     if failures:
-        typer.echo(f"tsel: {failures} of {len(questions)} rows failed", err=True)
+        typer.echo(f"tsel: {failures} row(s) failed", err=True)
         raise typer.Exit(DataError.exit_code)
 
 

@@ -89,7 +89,9 @@ class AnswerFormat(str, enum.Enum):
     csv = "csv"
 
 
-RecipeArgument = Annotated[str, typer.Argument(help="A name of `tsel recipes ls`, or a YAML file.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A name of `tsel recipes ls`, or a YAML file.")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in train.steps=50."),

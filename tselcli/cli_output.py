@@ -23,13 +23,19 @@ PIPE_CLOSED = 141  # 128 + the number of SIGPIPE
 
 
 def print_text(text: str, end: str = "\n") -> None:
-    """Print text at once; colours only where stdout is a terminal."""
+    """Print text at once; colours only where stdout is a terminal.
+
+    Raises:
+        DataError: stdout cannot be written, as on a full disk.
+    """
     try:
         typer.echo(text + end, nl=False)
         sys.stdout.flush()
-    except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
-        raise typer.Exit(PIPE_CLOSED) from error
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that exit cannot fail
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(PIPE_CLOSED) from error
+        raise DataError(f"stdout: {error.strerror}; send the output elsewhere") from error
 
 
 def print_json(value: Any) -> None:
@@ -73,14 +79,6 @@ def print_answers(answers: Iterable[Answer], form: str, out: Path | None) -> int
     else:
         report.write_text_atomically(out, "".join(_lines(counted, form)))
     return len(failures)
-
-
-def stop_at_failure(answers: Iterable[Answer]) -> Iterator[Answer]:
-    """Pass answers on until one is an error, which is raised as a DataError."""
-    for answer in answers:
-        if "error" in answer:
-            raise DataError(str(answer["error"]))
-        yield answer
 
 
 def _counted(answers: Iterable[Answer], failures: list[Answer]) -> Iterator[Answer]:

@@ -40,8 +40,10 @@ def show(recipe: RecipeArgument, overrides: Overrides = None) -> None:
 
 @recipes_app.command("cp")
 def cp(
-    name: Annotated[str, typer.Argument(help="A name of `tsel recipes ls`.")],
-    target: Annotated[Path | None, typer.Argument(help="File or folder; default: here.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `tsel recipes ls`.")],
+    target: Annotated[
+        Path | None, typer.Argument(metavar="TARGET", help="File or folder; default: here.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
     """Copy a recipe, comments and all, to change it."""
@@ -52,7 +54,7 @@ def cp(
 
 @recipes_app.command("validate")
 def validate(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Names or files.")],
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE", help="Names or files.")],
 ) -> None:
     """Check recipes and explain all their problems at once."""
     from tselcli.commands.recipes import find_problems

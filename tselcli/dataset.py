@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.manifest import read_manifest
@@ -37,8 +38,8 @@ class Trial:
     """
 
     scene: Scene
-    signal: np.ndarray
-    images: np.ndarray | None = None
+    signal: npt.NDArray[Any]
+    images: npt.NDArray[Any] | None = None
 
     @property
     def array(self) -> MicArray:
@@ -64,7 +65,7 @@ class Trial:
         return tuple(azimuth for azimuth in others if azimuth is not None)
 
 
-def padded_others(trials: Iterable[tuple[float, ...]]) -> np.ndarray:
+def padded_others(trials: Iterable[tuple[float, ...]]) -> npt.NDArray[Any]:
     """Stack the azimuths of other sources, (N, K), NaN where a scene has fewer."""
     rows = list(trials)
     width = max((len(row) for row in rows), default=0)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from tselcli.acoustics.geometry import turn
@@ -42,7 +44,7 @@ def file_digest(clip: Clip) -> str:
     return hashlib.sha256(clip.path.read_bytes()).hexdigest()
 
 
-def stem_mel(image: np.ndarray, features: FeatureRecipe) -> np.ndarray:
+def stem_mel(image: npt.NDArray[Any], features: FeatureRecipe) -> npt.NDArray[Any]:
     """Describe one source's image at the array as a stem.
 
     Args:
@@ -138,7 +140,7 @@ def _fill_room(recipe: Recipe, cache: FeatureCache, room: tuple[int, list[Take]]
     return [cache.get(t.key) is not None or _hear(recipe, cache, t, rirs) for t in takes]
 
 
-def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: np.ndarray) -> bool:
+def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: npt.NDArray[Any]) -> bool:
     """Put one take's stem into the cache; False where the clip is unreadable or silent."""
     rng = scene_rng(recipe.seed, take.key, 0)
     rate = recipe.features.sample_rate
@@ -155,7 +157,7 @@ def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: np.ndarray) -> 
     return True
 
 
-def _at_speed(sound: np.ndarray, speed: float) -> np.ndarray:
+def _at_speed(sound: npt.NDArray[Any], speed: float) -> npt.NDArray[Any]:
     """Play a sound faster or slower; pitch follows, as with a tape."""
     from scipy.signal import resample_poly
 

@@ -6,6 +6,7 @@ Numbers follow YAML 1.2, so ``1e-3`` is a number here (in PyYAML it is text), wh
 PyYAML 90) and dates stay text.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class _PlainLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or event.anchor or getattr(event, "tag", None):
+        if event.anchor or getattr(event, "tag", None):
             raise yaml.MarkedYAMLError(
                 problem="anchors, aliases and tags are not allowed", problem_mark=event.start_mark
             )
@@ -108,7 +109,7 @@ def read_yaml(path: Path) -> Any:
     Raises:
         RecipeError: the file is missing, unreadable, too large or not plain YAML.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise RecipeError(f"{path}: this is a folder; give the YAML file in it")
     try:
         with path.open("rb") as file:

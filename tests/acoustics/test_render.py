@@ -102,6 +102,15 @@ def test_activity_follows_the_clip_not_its_reverberation(quick, corpus):
         assert source.active == ((4, stop),)
 
 
+def test_reverberation_does_not_count_as_activity(corpus):
+    recipe = SceneRecipe(sample_rate=RATE, room=RoomRecipe(rt60_s=(0.9, 1.0)), duration_s=2.0)
+    rendered = render_scene(draw_scene(recipe, corpus, 0, "train", 0), corpus)
+    for source, image in zip(rendered.scene.sources, rendered.images, strict=True):
+        length = RATE // 4 + 700 * int(source.clip_id[-1])
+        assert source.active == ((0, int(np.ceil(length / 800))),)
+        assert active_frames(image, RATE).sum() > source.active[0][1] + 1
+
+
 def test_a_clip_longer_than_the_scene_is_cut(quick, corpus):
     short = quick.model_copy(update={"duration_s": 0.15})
     rendered = render_scene(draw_scene(short, corpus, 0, "train", 0), corpus)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pyroomacoustics as pra
 import pytest
-from scipy.signal import butter, resample, sosfilt
+from scipy.signal import resample
 
 from tselcli.acoustics.geometry import delays, direction, parse_array
 from tselcli.acoustics.rirs import Room, measure_rt60, shoebox_rirs
@@ -32,29 +32,22 @@ def test_first_reflection_comes_from_the_mirrored_source():
     assert rirs[0, 0, around].max() == pytest.approx(reflected, rel=0.35)
 
 
-def test_responses_agree_with_pyroomacoustics(monkeypatch):
-    ours = shoebox_rirs(OFFICE, MICS, SOURCES, RATE)
-    monkeypatch.setattr("pyroomacoustics.parameters._constants", {"rir_hpf_enable": False})
-    absorption, order = pra.inverse_sabine(0.4, OFFICE.size_m)
-    assert order == OFFICE.order
-    room = pra.ShoeBox(OFFICE.size_m, RATE, materials=pra.Material(absorption), max_order=order)
-    room.add_microphone_array(MICS.T)
-    for source in SOURCES:
-        room.add_source(source)
-    room.compute_rir()
-    lead = pra.constants.get("frac_delay_length") // 2
-    high_pass = butter(2, 20, "highpass", fs=RATE, output="sos")
-    for mic, of_mic in enumerate(room.rir):
-        for source, theirs in enumerate(of_mic):
-            heard = sosfilt(high_pass, theirs[lead:])
-            spectra = np.fft.rfft([_fit(ours[source, mic]), _fit(heard)])
-            band = spectra[:, 40:14_000]  # 20 Hz to 7 kHz: before the band limits begin
-            error = np.linalg.norm(band[0] - band[1]) / np.linalg.norm(band[1])
-            assert 20 * np.log10(error) < -50
+def test_settings_of_pyroomacoustics_neither_matter_nor_change():
+    ours = shoebox_rirs(OFFICE, MICS, SOURCES, RATE, max_order=3)
+    before = {name: pra.constants.get(name) for name in ("c", "num_threads", "rir_hpf_enable")}
+    pra.constants.set("c", 300.0)
+    try:
+        np.testing.assert_array_equal(shoebox_rirs(OFFICE, MICS, SOURCES, RATE, max_order=3), ours)
+        assert pra.constants.get("c") == 300.0
+    finally:
+        pra.constants.set("c", before["c"])
+    assert {name: pra.constants.get(name) for name in before} == before
 
 
-def _fit(rir, length=32_768):
-    return np.pad(rir, (0, max(length - len(rir), 0)))[:length]
+def test_as_many_reflections_as_pyroomacoustics_thinks_the_reverberation_needs():
+    for size, rt60 in (((6.0, 5.0, 3.0), 0.4), ((12.0, 7.5, 9.0), 0.9)):
+        _, order = pra.inverse_sabine(rt60, size)
+        assert Room(size, rt60).order == order
 
 
 @pytest.mark.parametrize("azimuth", [-120, 0, 30, 90])
@@ -87,9 +80,9 @@ def test_decay_of_known_slope_is_measured():
 
 
 def test_a_response_that_ends_early_is_measured_by_the_shorter_range():
-    seconds = np.arange(int(0.27 * RATE)) / RATE
+    seconds = np.arange(int(0.25 * RATE)) / RATE
     rir = np.random.default_rng(0).standard_normal(len(seconds)) * 10 ** (-3 * seconds / 0.5)
-    assert measure_rt60(rir, RATE) == pytest.approx(0.5, rel=0.1)
+    assert measure_rt60(rir, RATE) == pytest.approx(0.5, rel=0.06)
 
 
 @pytest.mark.parametrize("rir", [np.zeros(100), np.zeros(0), np.eye(1, 500)[0]])

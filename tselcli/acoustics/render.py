@@ -70,7 +70,7 @@ def render_scene(scene: Scene, corpus: Corpus) -> Rendered:
     images *= gains[:, None, None]
     signal = images.sum(axis=0)
     if scene.noise_snr_db is not None:
-        signal += _noise(scene, signal)
+        signal += _noise(scene, signal, scene.noise_snr_db)
     scale = np.float32(PEAK / np.abs(signal).max())
     sources = tuple(
         replace(
@@ -158,12 +158,11 @@ def _balance(scene: Scene, images: Samples) -> Samples:
     return np.array(gains, dtype=np.float32)
 
 
-def _noise(scene: Scene, signal: Samples) -> Samples:
-    """Make diffuse noise (C, N) that lies ``noise_snr_db`` under the signal (C, N)."""
-    assert scene.noise_snr_db is not None
+def _noise(scene: Scene, signal: Samples, snr_db: float) -> Samples:
+    """Make diffuse noise (C, N) that lies ``snr_db`` under the signal (C, N)."""
     rng = scene_rng(scene.seed, scene.split, scene.index, NOISE_STREAM)
     noise = diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
-    wanted = active_rms(signal, scene.sample_rate) * 10 ** (-scene.noise_snr_db / 20)
+    wanted = active_rms(signal, scene.sample_rate) * 10 ** (-snr_db / 20)
     return noise * np.float32(wanted / np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
 
 

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save_file
+from torch import Tensor
 
 from tselcli.errors import CheckpointError, DataError, RecipeError
 from tselcli.models import distillation
@@ -76,38 +78,69 @@ def distill(
         RecipeError: an option is out of its range.
     """
     begun = time.monotonic()
-    _check_options(steps=steps, batch_size=batch_size, lr=lr, threads=threads)
+    plan = _Plan(steps, batch_size, lr, seed, typing_errors, tuple(keep), embed_dim)
+    _check(plan, threads, out)
     learnt, left_out = read_captions(captions)
     torch.set_num_threads(threads)
-    model = distillation.load_teacher(teacher or _teacher_folder(), MAX_TOKENS).to(device)
-    if max(keep) >= len(model.layers):
-        raise RecipeError(f"keep={list(keep)}: the teacher has layers 0 to {len(model.layers) - 1}")
+    model = distillation.load_teacher(teacher or _teacher_folder(), MAX_TOKENS)
+    _check_cut(plan, model)
     varied = widen(learnt, model.vocabulary, share, np.random.default_rng(seed))
     forbidden = {text.lower() for text in left_out}
     texts = [text for text in varied if text.lower() not in forbidden]
+    student = distillation.student_of(
+        model, plan.keep, embed_dim, distillation.count_pieces(model, texts)
+    )
+    model, student = model.to(device), student.to(device)
     cache = out.with_name(out.name + ".cache")
-    counts = distillation.count_pieces(model, texts)
     with _progress() as bars:
-        bar = bars.add_task("teacher", total=len(texts))
-        goals = distillation.teacher_vectors(
-            model, texts, cache, on_chunk=lambda done: bars.advance(bar, done)
-        )
-        student = distillation.student_of(model.cpu(), keep, embed_dim, counts).to(device)
-        settings = {
-            "texts": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
-            "values": [steps, batch_size, lr, seed, *keep, embed_dim, typing_errors],
-        }
-        state = cache / "last.pt"
-        _train(student, texts, goals, settings, state, bars)
+        goals = _goals(model, texts, cache, bars)
+        _train(student, texts, goals, plan, cache / "last.pt", bars)
     _save(student, out)
-    state.unlink(missing_ok=True)
+    (cache / "last.pt").unlink(missing_ok=True)
     return {
         "texts": len(texts),
         "parameters": sum(value.numel() for value in student.parameters()),
         "bytes": out.stat().st_size,
         "seconds": round(time.monotonic() - begun, 1),
-        **_cosines(student, model.to(device), left_out),
+        **_cosines(student, model, left_out),
     }
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What decides the outcome, beside the texts: a training of another plan is not resumed."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    seed: int
+    typing_errors: float
+    keep: tuple[int, ...]
+    embed_dim: int
+
+
+def _check(plan: _Plan, threads: int, out: Path) -> None:
+    positive = {
+        "steps": plan.steps,
+        "batch-size": plan.batch_size,
+        "lr": plan.lr,
+        "threads": threads,
+    }
+    for name, value in positive.items():
+        if not 0 < value < float("inf"):
+            raise RecipeError(f"--{name}: {value} must be above 0")
+    if plan.seed < 0:
+        raise RecipeError(f"--seed: {plan.seed} must not be below 0")
+    if out.is_dir():
+        raise RecipeError(f"{out}: is a folder; give the file to write, such as text.safetensors")
+
+
+def _check_cut(plan: _Plan, teacher: CompactTextEncoder) -> None:
+    layers = len(teacher.layers)
+    if not plan.keep or not all(0 <= layer < layers for layer in plan.keep):
+        raise RecipeError(f"keep: {list(plan.keep)} must name layers 0 to {layers - 1}")
+    if not 1 <= plan.embed_dim <= teacher.dim:
+        raise RecipeError(f"embed_dim: {plan.embed_dim} must be 1 to {teacher.dim}")
 
 
 def read_captions(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
@@ -138,12 +171,6 @@ def read_captions(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     return learnt, [text for text in left_out if text]
 
 
-def _check_options(**options: float) -> None:
-    for name, value in options.items():
-        if not value > 0:
-            raise RecipeError(f"--{name.replace('_', '-')}: {value} must be above 0")
-
-
 def _teacher_folder() -> Path:
     found = importlib.util.find_spec(TEACHER_PACKAGE)
     if found is None or found.origin is None:
@@ -153,41 +180,46 @@ def _teacher_folder() -> Path:
     return Path(found.origin).parent / "model"
 
 
+def _goals(
+    teacher: CompactTextEncoder, texts: Sequence[str], cache: Path, bars: Progress
+) -> NDArray[np.float16]:
+    bar = bars.add_task("teacher", total=len(texts))
+    return distillation.teacher_vectors(
+        teacher, texts, cache, on_chunk=lambda done: bars.advance(bar, done)
+    )
+
+
 def _train(
     student: CompactTextEncoder,
     texts: Sequence[str],
     goals: NDArray[np.float16],
-    settings: dict[str, Any],
+    plan: _Plan,
     state: Path,
     bars: Progress,
 ) -> None:
     """Fit the student to the goals (N, D) in place; goes on from ``state`` where it fits."""
-    steps, batch_size, lr, seed, *_, typing_errors = settings["values"]
-    optimiser = torch.optim.AdamW(student.parameters(), lr=lr, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(student.parameters(), lr=plan.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / (steps / 20), 1 - step / steps)
+        optimiser, lambda step: min((step + 1) / (plan.steps / 20), 1 - step / plan.steps)
     )
     parts: dict[str, Any] = {"student": student, "optimiser": optimiser, "schedule": schedule}
+    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    settings = {"texts": digest, **asdict(plan)}
     first = _resume(parts, settings, state)
-    device = student.words.weight.device
-    bar = bars.add_task("student", total=steps, completed=first)
-    for step in range(first, steps):
-        rows = _batch(texts, batch_size, step, seed)
-        rng = np.random.default_rng([seed, step])
-        wrong = rng.random(len(rows)) < typing_errors
-        said = [mistype(texts[r], rng) if w else texts[r] for r, w in zip(rows, wrong, strict=True)]
-        tokens, mask = student.tokenize(said)
-        goal = torch.from_numpy(goals[rows].astype(np.float32)).to(device)
-        loss = distillation.imitation_loss(student(tokens.to(device), mask.to(device)), goal)
+    bar = bars.add_task("student", total=plan.steps, completed=first)
+    for step in range(first, plan.steps):
+        loss = _loss(student, texts, goals, plan, step)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         bars.update(bar, advance=1, description=f"student, loss {loss.item():.4f}")
         if (step + 1) % SAVE_EVERY == 0:
             saved = {name: part.state_dict() for name, part in parts.items()}
-            torch.save({"settings": settings, "step": step + 1, **saved}, state)
+            partial = state.with_suffix(".part")
+            torch.save({"settings": settings, "step": step + 1, **saved}, partial)
+            partial.replace(state)
 
 
 def _resume(parts: dict[str, Any], settings: dict[str, Any], state: Path) -> int:
@@ -200,6 +232,24 @@ def _resume(parts: dict[str, Any], settings: dict[str, Any], state: Path) -> int
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return int(saved["step"])
+
+
+def _loss(
+    student: CompactTextEncoder,
+    texts: Sequence[str],
+    goals: NDArray[np.float16],
+    plan: _Plan,
+    step: int,
+) -> Tensor:
+    """Compare student and teacher on the batch of a step, some of it with typing errors."""
+    rows = _batch(texts, plan.batch_size, step, plan.seed)
+    rng = np.random.default_rng([plan.seed, step])
+    wrong = rng.random(len(rows)) < plan.typing_errors
+    said = [mistype(texts[r], rng) if w else texts[r] for r, w in zip(rows, wrong, strict=True)]
+    tokens, mask = student.tokenize(said)
+    device = student.words.weight.device
+    goal = torch.from_numpy(goals[rows].astype(np.float32)).to(device)
+    return distillation.imitation_loss(student(tokens.to(device), mask.to(device)), goal)
 
 
 def _batch(texts: Sequence[str], batch_size: int, step: int, seed: int) -> NDArray[np.int64]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from tselcli import report
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import resample
-from tselcli.dataset import Trial, corpus_of, folder_trials, fresh_trials, padded_others
+from tselcli.dataset import Trial, folder_trials, fresh_trials, padded_others
 from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import reference_power, stft
 from tselcli.metrics import chance_levels, score
@@ -157,7 +158,7 @@ def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]
     return found
 
 
-def _spectrum(signal: np.ndarray, sample_rate: int, features: FeatureRecipe) -> torch.Tensor:
+def _spectrum(signal: npt.NDArray[Any], sample_rate: int, features: FeatureRecipe) -> torch.Tensor:
     samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
     return stft(torch.from_numpy(samples)[None], features.n_fft, features.hop)
 

@@ -4,6 +4,7 @@ A bundled recipe opens with the command that runs it, an empty comment line and 
 whose first sentence is what ``tsel recipes ls`` shows.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,9 +37,9 @@ def copy_recipe(name: str, target: Path | None, overwrite: bool) -> Path:
         hint = did_you_mean(name, bundled)
         raise RecipeError(f"{name!r}: no such recipe{hint}; bundled are {', '.join(bundled)}")
     target = Path() if target is None else target
-    if target.is_dir():
+    if os.path.isdir(target):
         target = target / bundled[name].name
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:
         raise RecipeError(f"{target}: exists already; add --force to replace it")
     text = bundled[name].read_text(encoding="utf-8")
     if re.search(r"^base:", text, re.MULTILINE):

@@ -16,20 +16,17 @@ import re
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest, write_text
 from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import SPLITS, draw_scene
+from tselcli.console import progress_bar
 from tselcli.corpora.audio import write_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
@@ -115,13 +112,14 @@ def simulate(
     job = _Job(recipe, sounds, out, split, recipe.seed)
     problems = []
     try:
-        with _progress(len(missing)) as step:
+        with progress_bar("simulate", len(indices), "scenes", len(indices) - len(missing)) as step:
             for outcome in _run(job, missing, jobs or os.cpu_count() or 1):
                 if outcome.problem:
                     problems.append(outcome.problem)
+                    step(complaint=f"left out: {outcome.problem}")
                 else:
                     add_line(out, outcome.line)
-                step(outcome.problem)
+                    step()
     finally:
         sort_manifest(out)
     if problems:
@@ -230,32 +228,6 @@ def _render(job: _Job, index: int) -> _Outcome:
     write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
     write_text(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
     return _Outcome(index, scene_line(rendered.scene, f"audio/{name}.flac"))
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Show scenes and scenes per second on stderr; the step takes a problem to print, or ""."""
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    bar = Progress(
-        TextColumn("simulate"),
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    task, began, done = bar.add_task("simulate", total=total, rate=""), time.monotonic(), 0
-
-    def step(problem: str) -> None:
-        nonlocal done
-        done += 1
-        rate = done / max(time.monotonic() - began, 1e-3)
-        bar.update(task, completed=done, rate=f"{rate:.1f} scenes/s")
-        if problem:
-            bar.console.print(f"left out: {problem}", markup=False, highlight=False, soft_wrap=True)
-
-    with bar:
-        yield step
 
 
 def _complaint(out: Path, problems: list[str], total: int) -> str:

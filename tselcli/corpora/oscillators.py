@@ -1,9 +1,9 @@
 """Building blocks of the synthetic sounds: tones, noise, resonators, envelopes.
 
 Everything is float64 and takes its frequencies in hertz and its times in seconds, so that a sound
-is described without its sample rate. Random numbers come from the given generator; noise takes
-(and a slow wander) takes exactly one draw from it, however long it is. Two sample rates therefore see the same parameters:
-the same footsteps at the same instants, with other noise inside.
+is described without its sample rate. Random numbers come from the given generator; noise, or a
+slow wander, takes exactly one draw from it, however long it is. Two sample rates therefore see the
+same parameters: the same footsteps at the same instants, with other noise inside.
 
 What would lie above 0.46 of the sample rate is left out, never folded back.
 """
@@ -39,32 +39,38 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 def curve(points: Points, n: int) -> Signal:
     """Draw straight lines through (share of the sound in [0, 1], value) points, (N,)."""
     share, value = np.array(points, dtype=float).T
-    return np.interp(np.linspace(0, 1, n), share, value)
+    return np.asarray(np.interp(np.linspace(0, 1, n), share, value))
 
 
 def wander(rng: np.random.Generator, n: int, rate: int, knots_per_s: float) -> Signal:
     """Draw a slow random curve (N,) in [-1, 1] that may turn ``knots_per_s`` times a second."""
     child = np.random.default_rng(int(rng.integers(2**63)))
     knots = child.uniform(-1, 1, int(np.ceil(n / rate * knots_per_s)) + 2)
-    return np.interp(np.arange(n) / rate * knots_per_s, np.arange(len(knots)), knots)
+    places = np.arange(n) / rate * knots_per_s
+    return np.asarray(np.interp(places, np.arange(len(knots)), knots))
 
 
 def strike(n: int, rate: int, decay_s: float, attack_s: float = 0.002) -> Signal:
     """Make the envelope of something struck: a quick rise, then an exponential fall, (N,)."""
     time = np.arange(n) / rate
-    return np.minimum(1.0, time / attack_s) * np.exp(-time / decay_s)
+    return np.asarray(np.minimum(1.0, time / attack_s) * np.exp(-time / decay_s))
 
 
 def swell(n: int, rate: int, attack_s: float, release_s: float) -> Signal:
     """Make the envelope of something held: a raised cosine at both ends, 1 between, (N,)."""
     time = np.arange(n) / rate
     edges = np.minimum(time / attack_s, time[::-1] / release_s)
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(edges, 0, 1))
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(edges, 0, 1)))
 
 
 def phase_of(frequency: Signal, rate: int) -> Signal:
     """Integrate a frequency in hertz (N,) to a phase in radians (N,)."""
-    return 2 * np.pi * np.cumsum(frequency) / rate
+    return np.asarray(2 * np.pi * np.cumsum(frequency) / rate)
+
+
+def sine(frequency: Signal, rate: int) -> Signal:
+    """Swing once for every turn of a moving frequency in hertz (N,): -1 to 1, (N,)."""
+    return np.asarray(np.sin(phase_of(frequency, rate)))
 
 
 def harmonics(pitch: Signal, rate: int, amplitudes: Sequence[float] | Signal) -> Signal:

@@ -184,7 +184,7 @@ ANIMALS = (
             "a sheep baas in a meadow",
         ),
         (
-            "a goat goes baa",
+            "a woolly farm animal goes baa",
             "a ewe calls with a trembling voice",
             "one of the flock is baaing",
         ),

@@ -121,7 +121,7 @@ def insect_buzzing(rng: np.random.Generator, rate: int) -> Signal:
     pitch = wing_hz * (1 + 0.08 * wander(rng, n, rate, 2.5) + 0.015 * wander(rng, n, rate, 30))
     tilt = rng.uniform(3, 6)
     buzz = harmonics(pitch, rate, rolloff(22, tilt) * rng.uniform(0.5, 1, 22))
-    nearness = 10 ** (0.5 * wander(rng, n, rate, 1.5))
+    nearness: Signal = 10 ** (0.5 * wander(rng, n, rate, 1.5))
     return buzz * nearness * (1 + 0.2 * wander(rng, n, rate, 40)) * swell(n, rate, 0.4, 0.4)
 
 
@@ -157,7 +157,7 @@ BIRDS_AND_INSECTS = (
         (
             "a cockerel greets the morning",
             "a cock announces daybreak",
-            "the poultry yard wakes with a cock-a-doodle call",
+            "the poultry yard wakes with a shrill call",
         ),
         frozenset({"bird"}),
         rooster_crowing,
@@ -175,7 +175,7 @@ BIRDS_AND_INSECTS = (
         (
             "a nocturnal bird goes hoo hoo",
             "a hollow to-whit to-whoo in the woods",
-            "a night hunter with feathers calls hoo",
+            "a feathered hunter goes hoo after dark",
         ),
         frozenset({"bird"}),
         owl_hooting,
@@ -211,7 +211,7 @@ BIRDS_AND_INSECTS = (
         (
             "insects trill in a meadow after dark",
             "a field of bugs stridulating",
-            "grasshoppers chirr on a warm night",
+            "grasshoppers chirr on a balmy day",
         ),
         frozenset({"insect"}),
         crickets,
@@ -227,7 +227,7 @@ BIRDS_AND_INSECTS = (
             "a fly is buzzing in a room",
         ),
         (
-            "a wasp drones near the ear",
+            "a wasp drones at the picnic table",
             "a bumblebee hums from blossom to blossom",
             "a hornet's wings whirring",
         ),

@@ -107,7 +107,8 @@ def heartbeat(rng: np.random.Generator, rate: int) -> Signal:
     for index in range(beats):
         for place, pitch, loudness in ((0, first_hz, 1.0), (gap, 1.35 * first_hz, 0.7)):
             tones = [pitch, 1.7 * pitch, 2.9 * pitch]
-            thump = partials(tones, [1, 0.6, 0.25], [0.035, 0.028, 0.02], n, rate)
+            thump = partials(tones, [1, 0.6, 0.4], [0.035, 0.028, 0.02], n, rate)
+            thump += 0.15 * band_noise(rng, n, rate, 80, 500) * strike(n, rate, 0.02)
             thump *= swell(n, rate, 0.012, 0.05)
             put(out, loudness * rng.uniform(0.9, 1) * thump, (index + place) * period_s, rate)
     return out
@@ -147,7 +148,7 @@ PEOPLE = (
         (
             "a toddler bawls",
             "an unhappy little one wails and sobs",
-            "a hungry newborn howls in the nursery",
+            "a hungry child howls in the nursery",
         ),
         frozenset({"voice"}),
         baby_crying,
@@ -183,7 +184,7 @@ PEOPLE = (
         (
             "somebody with a bad cold hacks",
             "a patient with bronchitis wheezes and hacks",
-            "an irritated throat forces air out in bursts",
+            "irritated lungs force air out in bursts",
         ),
         frozenset({"body"}),
         coughing,
@@ -199,8 +200,8 @@ PEOPLE = (
             "someone asleep is snoring deeply",
         ),
         (
-            "a sleeper's rattling breath",
-            "a slumbering grandfather saws logs in bed",
+            "a sleeper's throat vibrates with each breath",
+            "a slumbering grandfather draws air with a rattle",
             "a rasping nose during a nap",
         ),
         frozenset({"body"}),

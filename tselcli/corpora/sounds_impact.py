@@ -159,7 +159,7 @@ IMPACTS = (
         (
             "somebody strides through the hallway",
             "shoes tap along the pavement",
-            "a pedestrian paces up and down",
+            "a pedestrian paces to and fro",
         ),
         frozenset({"footsteps"}),
         footsteps,
@@ -231,7 +231,7 @@ IMPACTS = (
         (
             "a mirror bursts into splinters",
             "shards tinkle on the ground after a crash",
-            "a vase is smashed to smithereens",
+            "a vase bursts to smithereens",
         ),
         frozenset({"break", "glass"}),
         glass_breaking,

@@ -10,11 +10,11 @@ from tselcli.corpora.oscillators import (
     harmonics,
     length,
     partials,
-    phase_of,
     put,
     rolloff,
     shaped_noise,
     silence,
+    sine,
     strike,
     swell,
     wander,
@@ -32,8 +32,8 @@ def vacuum_cleaner(rng: np.random.Generator, rate: int) -> Signal:
         hiss, rate, [(rng.uniform(450, 800), 120, 0.9), (rng.uniform(1300, 2000), 250, 0.7)]
     )
     hum = harmonics(motor, rate, rng.uniform(0.2, 1, 9) * rolloff(9, 2))
-    strokes = 1 + 0.25 * np.sin(phase_of(np.full(n, rng.uniform(0.5, 1.1)), rate))
-    return spin * (strokes * (hiss + duct) + 0.45 * hum)
+    strokes: Signal = 1 + 0.25 * sine(np.full(n, rng.uniform(0.5, 1.1)), rate)
+    return np.asarray(spin * (strokes * (hiss + duct) + 0.45 * hum))
 
 
 def chainsaw(rng: np.random.Generator, rate: int) -> Signal:
@@ -51,11 +51,10 @@ def chainsaw(rng: np.random.Generator, rate: int) -> Signal:
     revs.append((1, high))
     pitch = curve(revs, n) * (1 + 0.03 * wander(rng, n, rate, 70))
     rasp = harmonics(pitch, rate, rng.uniform(0.3, 1, 40) * rolloff(40, 2))
-    gate = np.maximum(0, np.sin(phase_of(pitch, rate)))
+    gate = np.clip(sine(pitch, rate), 0, 1)
     teeth = gate * band_noise(rng, n, rate, 900, 5000)
-    return (0.4 + 0.6 * pitch / high) * (
-        formants(rasp, rate, [(900, 700, 2.0)]) + 0.4 * rasp + 0.5 * teeth
-    )
+    cut = formants(rasp, rate, [(900, 700, 2.0)]) + 0.4 * rasp + 0.5 * teeth
+    return np.asarray((0.4 + 0.6 * pitch / high) * cut)
 
 
 def jackhammer(rng: np.random.Generator, rate: int) -> Signal:
@@ -92,9 +91,7 @@ def power_drill(rng: np.random.Generator, rate: int) -> Signal:
         whine = harmonics(
             top * speed * (1 + 0.01 * wander(rng, n, rate, 40)), rate, [1, 0.7, 0.5, 0.4, 0.2]
         )
-        brushes = band_noise(rng, n, rate, 1500, 6000) * (
-            0.5 + 0.5 * np.sin(phase_of(top * speed / 6, rate))
-        )
+        brushes = band_noise(rng, n, rate, 1500, 6000) * (0.5 + 0.5 * sine(top * speed / 6, rate))
         put(
             out,
             speed * (whine + 0.4 * brushes) * swell(n, rate, 0.02, 0.08),
@@ -114,7 +111,7 @@ def hand_saw(rng: np.random.Generator, rate: int) -> Signal:
         push = index % 2 == 0
         speed = np.sin(np.pi * np.linspace(0, 1, n)) ** 0.7
         hiss = band_noise(rng, n, rate, 0.7 * board, 4 * board)
-        bite = 0.6 + 0.4 * np.sign(np.sin(phase_of((teeth if push else 0.8 * teeth) * speed, rate)))
+        bite = 0.6 + 0.4 * np.sign(sine((teeth if push else 0.8 * teeth) * speed, rate))
         rasp = (
             formants(hiss * bite, rate, [(board * (1 if push else 1.25), 300, 1.5)])
             + 0.5 * hiss * bite
@@ -208,7 +205,7 @@ MACHINES = (
         ),
         (
             "a cordless screwdriver whines",
-            "a handyman bores with a whirring tool",
+            "a handyman at work with a whirring tool",
             "a high motor note as screws are driven in",
         ),
         frozenset({"construction"}),
@@ -225,9 +222,9 @@ MACHINES = (
             "the rhythmic rasping of a hand saw",
         ),
         (
-            "a joiner cuts timber with to and fro strokes",
-            "rasping strokes through lumber",
-            "a plank is being severed with a toothed blade",
+            "a joiner severs timber with to and fro strokes",
+            "scratchy strokes through lumber",
+            "a branch is divided with a toothed blade",
         ),
         frozenset({"saw", "rub"}),
         hand_saw,
@@ -243,7 +240,7 @@ MACHINES = (
             "several blows of a hammer",
         ),
         (
-            "a builder drives a spike in with heavy hits",
+            "a builder drives a spike in with heavy strokes",
             "metallic banging at a workbench",
             "a mallet pounds on steel",
         ),

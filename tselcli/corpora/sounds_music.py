@@ -16,10 +16,10 @@ from tselcli.corpora.oscillators import (
     level,
     log_uniform,
     partials,
-    phase_of,
     put,
     rolloff,
     silence,
+    sine,
     strike,
     swell,
     white,
@@ -49,7 +49,7 @@ def drum_beat(rng: np.random.Generator, rate: int) -> Signal:
     out = silence(steps * step_s + 0.3, rate)
     n = length(0.3, rate)
     fall = kick_hz * (1 + 3 * np.exp(-np.arange(n) / rate / 0.03))
-    kick = np.sin(phase_of(fall, rate)) * strike(n, rate, 0.11)
+    kick = sine(fall, rate) * strike(n, rate, 0.11)
     for index in range(steps):
         beat, start_s = index % 8, index * step_s
         hat = band_noise(rng, n, rate, 5000, 12000) * strike(n, rate, 0.02, 0.0005)
@@ -119,10 +119,10 @@ def whistling(rng: np.random.Generator, rate: int) -> Signal:
     knots: list[tuple[float, float]] = []
     for index, step in enumerate(steps):  # each note holds, then slides to the next
         knots += [((index + 0.12) / notes, step), ((index + 0.9) / notes, step)]
-    vibrato = 0.25 * np.sin(phase_of(np.full(n, rng.uniform(4.5, 6.5)), rate))
+    vibrato = 0.25 * sine(np.full(n, rng.uniform(4.5, 6.5)), rate)
     pitch = root * 2 ** ((curve(knots, n) + vibrato) / 12)
     breath = 0.05 * band_noise(rng, n, rate, 1000, 4000)
-    tongue = 0.15 + 0.85 * np.abs(np.sin(np.pi * np.arange(n) / rate / beat_s)) ** 0.3
+    tongue: Signal = 0.15 + 0.85 * np.abs(np.sin(np.pi * np.arange(n) / rate / beat_s)) ** 0.3
     return (harmonics(pitch, rate, [1, 0.05]) + breath) * tongue * swell(n, rate, 0.05, 0.1)
 
 
@@ -135,7 +135,7 @@ def violin(rng: np.random.Generator, rate: int) -> Signal:
     wobble_hz = rng.uniform(4.8, 6.8)
     n = length(beat_s + 0.1, rate)
     depth = curve([(0, 0), (0.3, 0.02), (1, 0.02)], n)
-    vibrato = 1 + depth * np.sin(phase_of(np.full(n, wobble_hz), rate))
+    vibrato = 1 + depth * sine(np.full(n, wobble_hz), rate)
     order = np.arange(1, 31)
     for index, step in enumerate(steps):
         pitch = semitones(root, step)
@@ -177,8 +177,8 @@ MUSIC = (
         ),
         (
             "a six-string instrument is plucked",
-            "a folk musician picks on nylon strings",
-            "a ukulele accompanies a song",
+            "a troubadour serenades his beloved",
+            "a fingerpicked lute accompanies a folk song",
         ),
         frozenset({"music"}),
         guitar_strumming,
@@ -196,7 +196,7 @@ MUSIC = (
         (
             "fingers run over ivory keys",
             "a grand instrument with hammered strings is heard",
-            "a keyboard lesson with scales",
+            "a sonata is rehearsed note by note",
         ),
         frozenset({"music"}),
         piano_melody,
@@ -230,9 +230,9 @@ MUSIC = (
             "a person practises the violin",
         ),
         (
-            "a fiddle sings",
-            "a bowed string instrument plays softly",
-            "a cellist performs with vibrato",
+            "a fiddler at a country dance",
+            "a bowed instrument sings softly",
+            "a soloist of the string section performs with vibrato",
         ),
         frozenset({"music"}),
         violin,

@@ -10,9 +10,9 @@ from tselcli.corpora.oscillators import (
     Signal,
     band_noise,
     curve,
+    harmonics,
     length,
     log_uniform,
-    phase_of,
     put,
     resonate,
     shaped_noise,
@@ -27,8 +27,8 @@ from tselcli.corpora.sound_kind import SoundKind
 def bubble(pitch: float, rise: float, decay_s: float, rate: int) -> Signal:
     """Ring like a bubble: a decaying sine whose pitch grows by ``rise`` of itself."""
     n = length(6 * decay_s, rate)
-    pitches = np.minimum(curve([(0, pitch), (1, pitch * (1 + rise))], n), 0.46 * rate)
-    return np.sin(phase_of(pitches, rate)) * strike(n, rate, decay_s, 0.001)
+    pitches = curve([(0, pitch), (1, pitch * (1 + rise))], n)
+    return harmonics(pitches, rate, [1]) * strike(n, rate, decay_s, 0.001)
 
 
 def rain(rng: np.random.Generator, rate: int) -> Signal:

@@ -14,17 +14,17 @@ from tselcli.corpora.oscillators import (
     length,
     log_uniform,
     partials,
-    phase_of,
     put,
     rolloff,
     silence,
+    sine,
     strike,
     swell,
 )
 from tselcli.corpora.sound_kind import SoundKind
 
-BELL_PARTIALS = np.array([0.5, 1.0, 1.2, 1.5, 2.0, 2.52, 2.66, 3.01, 4.17, 5.43])
-BELL_AMPLITUDES = np.array([0.6, 1.0, 0.9, 0.45, 0.9, 0.35, 0.35, 0.4, 0.3, 0.2])
+BELL_PARTIALS = np.array([0.5, 1.0, 1.2, 1.5, 2.0, 2.52, 2.66, 3.01, 4.17, 5.43, 6.79])
+BELL_AMPLITUDES = np.array([0.35, 0.6, 0.8, 0.4, 1.0, 0.5, 0.5, 0.7, 0.5, 0.35, 0.25])
 
 
 def siren(rng: np.random.Generator, rate: int) -> Signal:
@@ -76,16 +76,19 @@ def alarm(rng: np.random.Generator, rate: int) -> Signal:
 
 def church_bells(rng: np.random.Generator, rate: int) -> Signal:
     """Toll one bell, or ring two or three in turn, each stroke fading over seconds."""
-    notes = log_uniform(rng, 240, 520) * np.array([1, 1.122, 1.335])[: rng.integers(1, 4)]
+    notes = log_uniform(rng, 280, 560) * np.array([1, 1.122, 1.335])[: rng.integers(1, 4)]
     strokes, period_s = rng.integers(2, 5), rng.uniform(0.9, 1.7)
     tuning = rng.uniform(0.99, 1.01, len(BELL_PARTIALS))
     decays_s = rng.uniform(1.5, 3) / BELL_PARTIALS**0.9
     out = silence(strokes * period_s + 1.5, rate)
+    bells = []
+    for note in notes:
+        tones = np.concatenate([note * BELL_PARTIALS * tuning, note * BELL_PARTIALS[:5] * 1.0015])
+        amplitudes = np.concatenate([BELL_AMPLITUDES, 0.4 * BELL_AMPLITUDES[:5]])  # pairs that beat
+        falls_s = np.concatenate([decays_s, decays_s[:5]])
+        bells.append(partials(tones, amplitudes, falls_s, len(out), rate))
     for index in range(strokes):
-        tones = notes[index % len(notes)] * BELL_PARTIALS * tuning
-        stroke = partials(tones, BELL_AMPLITUDES, decays_s, len(out), rate)
-        stroke += 0.4 * partials(tones * 1.0015, BELL_AMPLITUDES, decays_s, len(out), rate)  # beats
-        put(out, stroke * rng.uniform(0.8, 1), index * period_s, rate)
+        put(out, bells[index % len(bells)] * rng.uniform(0.8, 1), index * period_s, rate)
     return out
 
 
@@ -132,7 +135,7 @@ def bicycle_bell(rng: np.random.Generator, rate: int) -> Signal:
             ring = partials(tones, [1, 0.7, 0.5, 0.4], [0.5, 0.45, 0.2, 0.1], length(1, rate), rate)
             slowing = hit / rattle_hz * (1 + 0.04 * hit)
             put(out, ring * rng.uniform(0.4, 1), pull * pull_s + slowing, rate)
-    warble = 1 + 0.1 * np.sin(phase_of(np.full(len(out), rattle_hz), rate))
+    warble = 1 + 0.1 * sine(np.full(len(out), rattle_hz), rate)
     return out * warble
 
 
@@ -148,9 +151,9 @@ SIGNALS = (
             "a loud siren sounds in the street",
         ),
         (
-            "an emergency vehicle rushes by, howling",
-            "a rescue service's warning tone goes up and down",
-            "a squad car hurries to an incident, whooping",
+            "a patrol rushes by, howling",
+            "a warning tone goes up and down",
+            "a rescue crew hurries to an incident, whooping",
         ),
         frozenset({"alarm"}),
         siren,
@@ -184,8 +187,8 @@ SIGNALS = (
             "a series of high beeps from an alarm",
         ),
         (
-            "an electronic device bleeps for attention",
-            "a timer goes bleep bleep",
+            "a gadget bleeps for attention",
+            "a kitchen timer bleeps and bleeps",
             "a detector gives shrill bleeping tones",
         ),
         frozenset({"alarm"}),
@@ -238,9 +241,9 @@ SIGNALS = (
             "a doorbell sounds twice",
         ),
         (
-            "a visitor presses the entrance chime",
-            "a ding followed by a lower dong",
-            "a two-tone chime announces guests",
+            "a caller presses the entrance button",
+            "a melodious gong at the gate",
+            "a pair of gongs announces guests",
         ),
         frozenset({"bell"}),
         doorbell,

@@ -20,6 +20,7 @@ from tselcli.corpora.oscillators import (
     rolloff,
     shaped_noise,
     silence,
+    sine,
     swell,
     wander,
 )
@@ -28,16 +29,18 @@ from tselcli.corpora.sound_kind import SoundKind
 
 def engine(rng: np.random.Generator, rate: int, rpm: Signal, load: Signal) -> Signal:
     """Run a four-cylinder engine: its speed and its load in [0, 1] are (N,) curves."""
-    n, firings, orders = len(rpm), 4, 60
-    amplitudes = rolloff(orders, 4) * rng.uniform(0.1, 0.35, orders)
+    n, firings, orders = len(rpm), 4, 48
+    amplitudes = rolloff(orders, 3) * rng.uniform(0.1, 0.35, orders)
     amplitudes[firings - 1 :: firings] *= 5
-    cycle = rpm / 120 * (1 + 0.01 * wander(rng, n, rate, 20))
+    cycle: Signal = rpm / 120 * (1 + 0.01 * wander(rng, n, rate, 20))
     tone = harmonics(cycle, rate, amplitudes)
-    firing = 0.5 + 0.5 * np.sin(firings * phase_of(cycle, rate))
-    noise = firing**2 * shaped_noise(rng, n, rate, [(100, -6), (400, 0), (1500, -14), (6000, -32)])
+    firing = 0.5 + 0.5 * sine(firings * cycle, rate)
+    noise: Signal = firing**2 * shaped_noise(
+        rng, n, rate, [(100, -6), (400, 0), (1500, -7), (6000, -22)]
+    )
     pipes = [(rng.uniform(90, 140), 60.0, 1.0), (rng.uniform(280, 450), 120.0, 0.8)]
     pipes.append((rng.uniform(800, 1400), 400.0, 0.6))
-    raw = tone * (0.5 + load) + 0.3 * load * noise
+    raw: Signal = tone * (0.5 + load) + (0.1 + 0.5 * load) * noise
     return 0.3 * raw + formants(raw, rate, pipes)
 
 
@@ -57,8 +60,9 @@ def engine_idling(rng: np.random.Generator, rate: int) -> Signal:
     """Idle: a slow engine that lopes a little, with a blip of the throttle at times."""
     n = length(rng.uniform(2.5, 6), rate)
     rpm = rng.uniform(550, 950) * (1 + 0.04 * wander(rng, n, rate, 3))
-    cycle = phase_of(rpm / 120, rate)
-    lope = 1 + rng.uniform(0.3, 0.6) * np.sin(cycle)  # one cylinder is stronger than the others
+    lope = 1 + rng.uniform(0.3, 0.6) * sine(
+        rpm / 120, rate
+    )  # one cylinder is stronger than the others
     return lope * engine(rng, rate, rpm, np.full(n, rng.uniform(0.1, 0.3)))
 
 
@@ -102,7 +106,7 @@ def helicopter(rng: np.random.Generator, rate: int) -> Signal:
     n = length(rng.uniform(3, 6), rate)
     blade = rng.uniform(9, 19) * (1 + 0.02 * wander(rng, n, rate, 1))
     turn = phase_of(blade, rate)
-    slap = np.exp(rng.uniform(4, 8) * (np.cos(turn) - 1))  # a short pulse per blade
+    slap: Signal = np.exp(rng.uniform(4, 8) * (np.cos(turn) - 1))  # a short pulse per blade
     thump = slap * shaped_noise(
         rng, n, rate, [(60, -3), (150, 0), (500, -8), (2000, -22), (8000, -40)]
     )
@@ -110,7 +114,7 @@ def helicopter(rng: np.random.Generator, rate: int) -> Signal:
     wash = 0.12 * band_noise(rng, n, rate, 200, 2500)
     whine = 0.03 * harmonics(np.full(n, rng.uniform(600, 1500)), rate, [1, 0.4])
     nearness = curve([(0, rng.uniform(0.5, 1)), (0.5, 1), (1, rng.uniform(0.5, 1))], n)
-    return nearness * (thump + rotor + wash + whine)
+    return np.asarray(nearness * (thump + rotor + wash + whine))
 
 
 def train(rng: np.random.Generator, rate: int) -> Signal:
@@ -139,8 +143,8 @@ VEHICLES = (
             "a car is accelerating hard",
         ),
         (
-            "an automobile picks up speed",
-            "a sports car roars off, gaining pace",
+            "an automobile rushes forward with full throttle",
+            "a sporty coupe roars off, gaining pace",
             "a motor climbs to high revolutions",
         ),
         frozenset({"engine"}),
@@ -177,7 +181,7 @@ VEHICLES = (
         (
             "an impatient motorist beeps at someone",
             "a taxi hoots in the street",
-            "tooting from a traffic jam",
+            "tooting in a queue at rush hour",
         ),
         frozenset({"horn"}),
         car_horn,
@@ -193,7 +197,7 @@ VEHICLES = (
             "a passing train blasts its air horn",
         ),
         (
-            "a locomotive gives a warning blast",
+            "a locomotive gives a long hoot",
             "a freight engine hoots a wide chord",
             "a railway warning signal is blown",
         ),
@@ -229,7 +233,7 @@ VEHICLES = (
             "a passing train rumbles and clacks",
         ),
         (
-            "railway carriages go clickety-clack",
+            "railway carriages roll by, clickety click",
             "wagons rattle by on a railroad",
             "a locomotive hauls its coaches past",
         ),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tselcli.errors import DataError
 
@@ -57,7 +58,7 @@ class FeatureCache:
         """Say where an entry stands, there or not."""
         return self.folder / key[:2] / f"{key}.npy"
 
-    def get(self, key: str) -> np.ndarray | None:
+    def get(self, key: str) -> npt.NDArray[Any] | None:
         """Read an entry, or None where it is absent, damaged or half-written."""
         try:
             raw = self.path(key).read_bytes()
@@ -66,10 +67,10 @@ class FeatureCache:
         digest, payload = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
         if len(digest) < DIGEST_BYTES or hashlib.sha256(payload).digest() != digest:
             return None
-        array: np.ndarray = np.load(io.BytesIO(payload), allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(io.BytesIO(payload), allow_pickle=False)
         return array
 
-    def put(self, key: str, array: np.ndarray) -> None:
+    def put(self, key: str, array: npt.NDArray[Any]) -> None:
         """Store an entry under its key.
 
         Raises:

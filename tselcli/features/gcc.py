@@ -10,7 +10,10 @@ The weights M do not depend on a, so the sum over frames comes first and costs n
 correlation. Knapp and Carter (1976) for GCC-PHAT; DiBiase (2000) for SRP-PHAT.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -64,7 +67,9 @@ def gcc_phat(spectrum: Tensor, n_lags: int, mask: Tensor | None = None) -> Tenso
     return correlation[..., :n_lags]
 
 
-def steering(mics: np.ndarray, azimuth_deg: np.ndarray, sample_rate: int, n_fft: int) -> Tensor:
+def steering(
+    mics: npt.NDArray[Any], azimuth_deg: npt.NDArray[Any], sample_rate: int, n_fft: int
+) -> Tensor:
     """Compute the phase that undoes each pair's delay.
 
     Args:
@@ -116,8 +121,8 @@ def steered_response(summed: Tensor, steer: Tensor) -> Tensor:
 
 def srp_phat(
     spectrum: Tensor,
-    mics: np.ndarray,
-    azimuth_deg: np.ndarray,
+    mics: npt.NDArray[Any],
+    azimuth_deg: npt.NDArray[Any],
     sample_rate: int,
     mask: Tensor | None = None,
 ) -> Tensor:

@@ -64,7 +64,8 @@ def mel_power(power: Tensor, bands: Tensor, pool: int) -> Tensor:
     mel = power @ bands.to(power)
     short = -mel.shape[-2] % pool
     mel = torch.nn.functional.pad(mel, (0, 0, 0, short))
-    return mel.unflatten(-2, (-1, pool)).mean(dim=-2)
+    pooled: Tensor = mel.unflatten(-2, (-1, pool)).mean(dim=-2)
+    return pooled
 
 
 def log_mel(mel: Tensor) -> Tensor:

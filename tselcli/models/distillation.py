@@ -5,7 +5,7 @@ BERT-shaped sentence encoder) into our own network, so that nothing but torch ru
 student starts as a cut of it: some of its layers, and the best approximation of rank E to its
 table of word pieces (Eckart and Young, 1936), where a row counts by how often it is needed::
 
-    sqrt(frequency) * table  =  U S V'      words = U S / sqrt(frequency),  project = V
+    sqrt(frequency) * table  =  U S V'      words = U S / sqrt(frequency),  project = V'
 
 It then learns the teacher's vectors and their mutual similarities (Park et al., Relational
 knowledge distillation, 2019, with the inner product as the relation).
@@ -94,7 +94,7 @@ def student_of(
     Args:
         teacher: with ``embed_dim == hidden``.
         keep: the teacher's layers that the student starts with, ascending.
-        embed_dim: columns E of the student's table of word pieces.
+        embed_dim: columns E of the student's table of word pieces, at most ``hidden``.
         counts: how often each word piece occurs in the texts to learn, (V,).
     """
     sizes = {**teacher.config, "embed_dim": embed_dim, "layers": len(keep)}
@@ -104,11 +104,12 @@ def student_of(
     for place, layer in enumerate(keep):
         for name in student.layers[place].state_dict():
             kept[f"layers.{place}.{name}"] = state[f"layers.{layer}.{name}"]
-    weight = (counts + 1.0).sqrt().unsqueeze(1)
-    left, scale, right = torch.linalg.svd(weight * kept["words.weight"], full_matrices=False)
-    root = scale[:embed_dim].sqrt()
-    kept["words.weight"] = left[:, :embed_dim] * root / weight
-    kept["project.weight"] = (root.unsqueeze(1) * right[:embed_dim]).T.contiguous()
+    if embed_dim < teacher.dim:
+        weight = (counts + 1.0).sqrt().unsqueeze(1)
+        left, scale, right = torch.linalg.svd(weight * kept["words.weight"], full_matrices=False)
+        root = scale[:embed_dim].sqrt()  # half of the scale on either side
+        kept["words.weight"] = left[:, :embed_dim] * root / weight
+        kept["project.weight"] = (root.unsqueeze(1) * right[:embed_dim]).T.contiguous()
     student.load_state_dict(kept)
     return student
 
@@ -133,18 +134,22 @@ def teacher_vectors(
     Args:
         teacher: the encoder to imitate.
         texts: N texts.
-        folder: keeps one ``.npy`` file per CHUNK texts, named by a digest of the texts.
+        folder: keeps one ``.npy`` file per CHUNK texts, named by a digest of teacher and texts.
         on_chunk: told the number of texts done, after each chunk.
 
     Returns:
         (N, D), each row of unit length.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    identity = hashlib.sha256()
+    for tensor in teacher.state_dict().values():
+        identity.update(tensor.cpu().numpy().tobytes())
     vectors = np.zeros((len(texts), teacher.dim), dtype=np.float16)
     for start in range(0, len(texts), CHUNK):
         chunk = texts[start : start + CHUNK]
-        digest = hashlib.sha256("\n".join(chunk).encode()).hexdigest()[:24]
-        path = folder / f"{digest}.npy"
+        digest = identity.copy()
+        digest.update("\n".join(chunk).encode())
+        path = folder / f"{digest.hexdigest()[:24]}.npy"
         if not path.exists():
             embedded = teacher.encode(chunk).cpu().numpy().astype(np.float16)
             partial = path.with_suffix(".part.npy")

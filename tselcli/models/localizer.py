@@ -8,8 +8,10 @@ that the network sees.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -51,7 +53,7 @@ class Answer:
     confidence: float
     presence: float
     alternatives: tuple[tuple[float, float], ...]
-    posterior: np.ndarray
+    posterior: npt.NDArray[Any]
 
     @property
     def present(self) -> bool:
@@ -84,7 +86,7 @@ class Localizer:
     @torch.no_grad()
     def locate(
         self,
-        signal: np.ndarray,
+        signal: npt.NDArray[Any],
         sample_rate: int,
         queries: Sequence[str],
         array: MicArray,
@@ -115,7 +117,7 @@ class Localizer:
             for query, row, present in zip(queries, log_posterior, presence, strict=True)
         ]
 
-    def prepare(self, signal: np.ndarray, sample_rate: int, array: MicArray) -> Tensor:
+    def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate and a peak of 1.
 
         Raises:
@@ -132,7 +134,9 @@ class Localizer:
         level = resample(signal / peak, sample_rate, self.features.sample_rate)
         return torch.from_numpy(np.ascontiguousarray(level, dtype=np.float32)).to(self.device)
 
-    def _answer(self, query: str, posterior: np.ndarray, presence: float, more: int) -> Answer:
+    def _answer(
+        self, query: str, posterior: npt.NDArray[Any], presence: float, more: int
+    ) -> Answer:
         peaks = find_peaks(posterior, 1 + more)
         return Answer(query, *peaks[0], presence, tuple(peaks[1:]), posterior)
 
@@ -205,7 +209,7 @@ class Localizer:
         return self._steering[array]
 
 
-def find_peaks(posterior: np.ndarray, count: int) -> list[tuple[float, float]]:
+def find_peaks(posterior: npt.NDArray[Any], count: int) -> list[tuple[float, float]]:
     """Find the best directions of a posterior over AZIMUTHS.
 
     Args:
@@ -233,7 +237,7 @@ def find_peaks(posterior: np.ndarray, count: int) -> list[tuple[float, float]]:
     return peaks
 
 
-def _refine(posterior: np.ndarray, index: int) -> float:
+def _refine(posterior: npt.NDArray[Any], index: int) -> float:
     size = len(posterior)
     before, here, after = np.log(
         np.maximum(posterior[[(index - 1) % size, index, (index + 1) % size]], 1e-30)

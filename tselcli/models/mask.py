@@ -5,9 +5,9 @@ logit of a cell for a query is the dot product with the projected text embedding
 
     picture (B, T, M) --U-Net--> cells (B, D, T/2, M/2) . words (Q, D) --> logits (B, Q, T/2, M/2)
 
-A cell is a square of 2 x 2 points of the picture. One pass serves any number of queries, every query of a training batch supervises
-every mixture, and the absence of a sound comes for free. The picture is one reference channel, so
-nothing learned depends on the microphone array.
+A cell is a square of 2 x 2 points of the picture. One pass serves any number of queries, every
+query of a training batch supervises every mixture, and the absence of a sound comes for free. The
+picture is one reference channel, so nothing learned depends on the microphone array.
 """
 
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 def coarse(values: Tensor) -> Tensor:
     """Average points (..., T, M) over the cells they make up: (..., ceil(T / 2), M / 2)."""
     values = nn.functional.pad(values, (0, 0, 0, values.shape[-2] % 2))
-    return values.unflatten(-2, (-1, 2)).unflatten(-1, (-1, 2)).mean(dim=(-3, -1))
+    averages: Tensor = values.unflatten(-2, (-1, 2)).unflatten(-1, (-1, 2)).mean(dim=(-3, -1))
+    return averages
 
 
 def fine(cells: Tensor, n_frames: int) -> Tensor:
@@ -44,7 +45,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         """Transform (B, channels_in, T, M) to (B, channels, T, M)."""
-        return torch.relu(self.shortcut(cells) + self.body(cells))
+        summed: Tensor = self.shortcut(cells) + self.body(cells)
+        return torch.relu(summed)
 
 
 class CellAttention(nn.Module):
@@ -67,7 +69,7 @@ class CellAttention(nn.Module):
         """Mix (B, channels, T, M) over T and M; no position in time, so any length will do."""
         batch, channels, frames, bands = cells.shape
         tokens = cells.permute(0, 2, 3, 1) + self.band
-        mixed = self.encoder(tokens.reshape(batch, frames * bands, channels))
+        mixed: Tensor = self.encoder(tokens.reshape(batch, frames * bands, channels))
         return mixed.reshape(batch, frames, bands, channels).permute(0, 3, 1, 2)
 
 
@@ -137,7 +139,8 @@ class MaskNet(nn.Module):
         level = self.context(level)
         for block, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
             level = block(torch.cat([nn.functional.interpolate(level, scale_factor=2), skip], 1))
-        return self.head(level)[:, :, : -(-frames // 2)]
+        embedded: Tensor = self.head(level)
+        return embedded[:, :, : -(-frames // 2)]
 
     def logits(self, cells: Tensor, text: Tensor) -> Tensor:
         """Match cells with descriptions.
@@ -150,12 +153,13 @@ class MaskNet(nn.Module):
             Log-odds that a cell belongs to the described sound, (B, Q, T/2, M/2).
         """
         flat = self.scores(cells.flatten(2).transpose(1, 2), text).transpose(1, 2)
-        return flat.unflatten(2, (cells.shape[2], cells.shape[3]))
+        return flat.reshape(*flat.shape[:2], *cells.shape[2:])
 
     def scores(self, embedded: Tensor, text: Tensor) -> Tensor:
         """Match embeddings (B, N, D) with descriptions as :meth:`logits` does: (B, N, Q)."""
-        words = self.words(text)
-        return embedded @ words.transpose(-1, -2) * words.shape[-1] ** -0.5 + self.bias
+        words: Tensor = self.words(text)
+        matched: Tensor = embedded @ words.transpose(-1, -2) * words.shape[-1] ** -0.5
+        return matched + self.bias
 
     def presence_logits(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Judge whether each described sound is there at all.

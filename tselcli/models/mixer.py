@@ -7,8 +7,10 @@ once, mixtures are new at every step.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ class Stem:
     """One clip in one room: ``mel`` is log10 of mel power, float16 (T, M), active RMS 0 dB."""
 
     clip: Clip
-    mel: np.ndarray
+    mel: npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Mixer:
             self._conflict[key] = not compatible(a, b)
         return self._conflict[key]
 
-    def _place(self, row: np.ndarray, mel: np.ndarray, together: bool) -> None:
+    def _place(self, row: npt.NDArray[Any], mel: npt.NDArray[Any], together: bool) -> None:
         """Put a stem into the crop: from its start, or shifted at random."""
         frames = len(row)
         if together:
@@ -139,7 +141,7 @@ class Mixer:
             part, onset = mel, int(self.rng.integers(frames - len(mel) + 1))
         row[onset : onset + len(part)] = np.power(10.0, part.astype(np.float32))
 
-    def _colour(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _colour(self, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Draw the level and a smooth equaliser of every source, and cut the band of some."""
         batch, sources, _, bands = shape
         recipe, rng = self.recipe, self.rng
@@ -151,7 +153,7 @@ class Mixer:
         limited = rng.random((batch, sources, 1)) < recipe.band_limit
         octaves = np.log2(np.maximum(self.band_hz / cutoff, 1.0))
         level = level - limited * np.minimum(120.0 * octaves, 60.0)
-        return np.power(10.0, level / 10)[:, :, None].astype(np.float32)
+        return np.asarray(np.power(10.0, level / 10)[:, :, None], dtype=np.float32)
 
     def _mix(self, stems: Tensor) -> tuple[Tensor, Tensor]:
         """Add the stems and some noise, with the interference that real spectra show."""
@@ -182,14 +184,14 @@ class Mixer:
         noise = torch.from_numpy(self.rng.standard_normal(len(text), dtype=np.float32))
         return torch.nn.functional.normalize(text + 0.01 * noise, dim=0)
 
-    def _asked(self, owner: np.ndarray, sources: int) -> np.ndarray:
+    def _asked(self, owner: npt.NDArray[Any], sources: int) -> npt.NDArray[Any]:
         """Pick the descriptions to ask of each mixture: first its own, then absent ones."""
         count = min(sources + self.recipe.absent_queries, owner.shape[1])
         # Own ones sort first, then absent ones in random order, undecided ones last.
         rank = np.where(owner >= 0, 0.0, np.where(owner == ABSENT, 1.0, 2.0))
         return np.argsort(rank + self.rng.random(owner.shape), axis=1)[:, :count]
 
-    def _owners(self, chosen: list[list[int]], described: list[Clip]) -> np.ndarray:
+    def _owners(self, chosen: list[list[int]], described: list[Clip]) -> npt.NDArray[Any]:
         owner = np.full((len(chosen), len(described)), ABSENT, dtype=np.int64)
         for b, members in enumerate(chosen):
             clips = [self.stems[index].clip for index in members]
@@ -203,7 +205,7 @@ class Mixer:
         return owner
 
 
-def _band_centres(features: FeatureRecipe) -> np.ndarray:
+def _band_centres(features: FeatureRecipe) -> npt.NDArray[Any]:
     bands = mel_bands(features.sample_rate, features.n_fft, features.n_mels).numpy()
     hertz = np.linspace(0, features.sample_rate / 2, len(bands))
     return np.asarray(hertz @ bands / np.maximum(bands.sum(axis=0), 1e-12))

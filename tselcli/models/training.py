@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -151,7 +153,7 @@ def cell_evidence(localizer: Localizer, audio: Tensor, query: str, truth: Truth)
     )
 
 
-def azimuth_target(azimuth_deg: float, grid_deg: np.ndarray) -> Tensor:
+def azimuth_target(azimuth_deg: float, grid_deg: npt.NDArray[Any]) -> Tensor:
     """Spread an azimuth over a grid: wrapped Gaussian of 4 degrees, sums to 1, (A,)."""
     away = (grid_deg - azimuth_deg + 180) % 360 - 180
     bell = np.exp(-0.5 * np.square(away / TARGET_SPREAD_DEG))

@@ -56,7 +56,7 @@ def widen(
         _pick(list(dict.fromkeys(clauses)), count, rng),
         [_draw(PHRASES, rng).format(text) for text in _pick(short, count, rng)],
         [drop_words(text, rng) for text in _pick(captions, count // 2, rng)],
-        [join(_draw(captions, rng), _draw(captions, rng), rng) for _ in range(count // 4)],
+        _pairs(captions, count // 4, rng),
         words,
         [f"{_draw(words, rng)} {word}" for word in _pick(words, len(words) // 2, rng)],
     ]
@@ -79,6 +79,13 @@ def drop_words(text: str, rng: np.random.Generator, share: float = 0.25) -> str:
 def join(first: str, second: str, rng: np.random.Generator) -> str:
     """Describe two sounds in one text."""
     return _draw(JOINTS, rng).format(first.rstrip("."), second)
+
+
+def _pairs(captions: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    if len(captions) < 2:
+        return []
+    drawn = (_pick(captions, 2, rng) for _ in range(count))
+    return [join(first, second, rng) for first, second in drawn]
 
 
 def mistype(text: str, rng: np.random.Generator) -> str:

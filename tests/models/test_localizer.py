@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+
+from tselcli.acoustics.geometry import delays, parse_array
+from tselcli.errors import DataError
+from tselcli.features.gcc import srp_phat
+from tselcli.features.stft import stft
+from tselcli.models import localizer as module
+from tselcli.models.checkpoint import Checkpoint, build_net
+from tselcli.models.localizer import AZIMUTHS, Localizer, find_peaks
+from tselcli.models.mask import Readout
+from tselcli.recipe import recipe_from_dict
+
+RATE = 16_000
+SQUARE = parse_array("square:0.12")
+
+
+def plane_wave(azimuth_deg, array=SQUARE, seconds=1.0, rate=RATE):
+    count = int(seconds * rate)
+    source = np.fft.rfft(np.random.default_rng(0).standard_normal(count))
+    hertz = np.fft.rfftfreq(count, 1 / rate)
+    late = delays(array.positions, [azimuth_deg])[0]
+    wave = np.fft.irfft(source * np.exp(-2j * np.pi * hertz * late[:, None]), count)
+    return (0.1 * wave).astype(np.float32)
+
+
+@pytest.fixture
+def localizer(text_encoder):
+    torch.manual_seed(0)
+    recipe = recipe_from_dict({"name": "test", "model": {"width": 8, "levels": 3, "embed_dim": 8}})
+    net = build_net(recipe, text_encoder.dim).eval().requires_grad_(False)
+    readout = Readout(64).requires_grad_(False)
+    return Localizer(Checkpoint(net, readout, text_encoder, recipe, {}, "test@0"))
+
+
+@pytest.mark.parametrize("name", ["square:0.12", "tetra:0.042", "circular:6:0.05"])
+@pytest.mark.parametrize("azimuth", [-135.0, 0.0, 62.0])
+def test_one_source_is_found_whatever_the_query_and_the_array(localizer, name, azimuth):
+    array = parse_array(name)
+    answer = localizer.locate(plane_wave(azimuth, array), RATE, ["anything"], array)[0]
+    assert abs((answer.azimuth_deg - azimuth + 180) % 360 - 180) < 1.0
+    assert answer.posterior.sum() == pytest.approx(1, abs=1e-4)
+    assert 0 <= answer.confidence <= 1
+    assert 0 <= answer.presence <= 1
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000, 96_000, 192_000])
+def test_any_sampling_rate_gives_the_same_direction(localizer, rate):
+    answer = localizer.locate(plane_wave(40, rate=rate), rate, ["noise"], SQUARE)[0]
+    assert answer.azimuth_deg == pytest.approx(40, abs=1)
+
+
+def test_blocks_change_nothing_but_the_networks_context(localizer, monkeypatch):
+    signal = np.concatenate([plane_wave(40, seconds=1.7), plane_wave(-100, seconds=2.2)], axis=1)
+    audio = localizer.prepare(signal, RATE, SQUARE)
+    whole = localizer.picture(audio)
+    weights = torch.rand(2, *whole.shape[1:], generator=torch.Generator().manual_seed(0))
+    response = localizer.response(audio, weights, SQUARE)
+    monkeypatch.setattr(module, "BLOCK_S", 0.7)
+    assert len(list(localizer.spectra(audio))) > 3
+    torch.testing.assert_close(localizer.picture(audio), whole, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        localizer.response(audio, weights, SQUARE), response, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_even_weights_are_steering_without_a_mask(localizer):
+    audio = localizer.prepare(plane_wave(25), RATE, SQUARE)
+    shape = localizer.picture(audio).shape
+    ours = localizer.response(audio, torch.ones(shape), SQUARE)[0]
+    spectrum = stft(audio, 1024, 320)[None]
+    covered = (localizer.bands.sum(dim=1) > 0).float().expand(1, spectrum.shape[2], -1)
+    plain = srp_phat(spectrum, SQUARE.positions, AZIMUTHS, RATE, covered)[0]
+    torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_queries_share_one_pass_and_do_not_disturb_each_other(localizer):
+    signal = plane_wave(10)
+    both = localizer.locate(signal, RATE, ["a dog", "a very long description of rain"], SQUARE)
+    alone = localizer.locate(signal, RATE, ["a dog"], SQUARE)
+    assert [answer.query for answer in both] == ["a dog", "a very long description of rain"]
+    assert both[0].azimuth_deg == pytest.approx(alone[0].azimuth_deg, abs=1e-3)
+    assert both[0].confidence == pytest.approx(alone[0].confidence, abs=1e-4)
+
+
+def test_the_level_of_a_recording_does_not_matter(localizer):
+    loud = localizer.locate(plane_wave(10), RATE, ["a dog"], SQUARE)[0]
+    quiet = localizer.locate(plane_wave(10) * 1e-4, RATE, ["a dog"], SQUARE)[0]
+    assert quiet.azimuth_deg == pytest.approx(loud.azimuth_deg, abs=0.01)
+    assert quiet.confidence == pytest.approx(loud.confidence, abs=1e-3)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.005])
+def test_a_very_short_clip_is_answered(localizer, seconds):
+    answer = localizer.locate(plane_wave(90, seconds=seconds), RATE, ["a click"], SQUARE)[0]
+    assert answer.azimuth_deg == pytest.approx(90, abs=3)
+
+
+def test_a_line_answers_the_front_and_offers_the_back(localizer):
+    line = parse_array("linear:4:0.03")
+    answer = localizer.locate(plane_wave(150, line), RATE, ["noise"], line)[0]
+    assert answer.azimuth_deg == pytest.approx(30, abs=1)
+    assert answer.alternatives[0][0] == pytest.approx(150, abs=1)
+    assert answer.alternatives[0][1] == pytest.approx(answer.confidence, rel=0.05)
+
+
+def test_the_wrong_number_of_channels_names_the_way_out(localizer):
+    with pytest.raises(DataError, match=r"2 channel\(s\).*4 microphones; .*--array"):
+        localizer.locate(plane_wave(0)[:2], RATE, ["noise"], SQUARE)
+
+
+def test_silence_is_refused(localizer):
+    with pytest.raises(DataError, match="silent"):
+        localizer.locate(np.zeros((4, RATE), np.float32), RATE, ["noise"], SQUARE)
+
+
+def test_peaks_are_apart_ordered_and_refined():
+    away = (AZIMUTHS - 40.3 + 180) % 360 - 180
+    bump = 0.7 * np.exp(-0.5 * (away / 5) ** 2)
+    away = (AZIMUTHS + 179.0 + 180) % 360 - 180
+    bump = bump + 0.3 * np.exp(-0.5 * (away / 5) ** 2)
+    peaks = find_peaks(bump / bump.sum(), 3)
+    assert peaks[0][0] == pytest.approx(40.3, abs=0.05)
+    assert peaks[1][0] == pytest.approx(-179.0, abs=0.05)
+    assert peaks[0][1] == pytest.approx(0.7 * 0.964, abs=0.02)
+    assert all(-180 <= azimuth < 180 for azimuth, _ in peaks)
+
+
+def test_a_peak_on_the_seam_wraps():
+    away = (AZIMUTHS - 179.8 + 180) % 360 - 180
+    bump = np.exp(-0.5 * (away / 5) ** 2)
+    (azimuth, mass), *_ = find_peaks(bump / bump.sum(), 1)
+    assert azimuth == pytest.approx(179.8, abs=0.05)
+    assert mass > 0.95

@@ -1,0 +1,483 @@
+import csv
+import importlib
+import inspect
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tselcli import __version__, cli, cli_localize, cli_options
+from tselcli.errors import CheckpointError, DataError, RecipeError
+from tselcli.recipe import load_recipe, recipe_to_yaml
+
+ANSWER = {
+    "audio": "mix.wav",
+    "query": "a dog barking",
+    "model": "mask-compact@12345678",
+    "azimuth_deg": 41.5,
+    "confidence": 0.83,
+    "present": True,
+    "alternatives": [{"azimuth_deg": -120.0, "score": 0.11}],
+}
+FAILED = {"audio": "gone.wav", "query": "rain", "error": "gone.wav: no such file; check the name"}
+ROWS = {"rows": [{"system": "mask", "scenes": 3, "mae_deg": 12.5}], "split": "test"}
+
+
+def tsel(*arguments, **options):
+    return CliRunner().invoke(cli.app, list(map(str, arguments)), **options)
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """Replace the function of a command; what it is called with must fit the real one."""
+
+    def replace(module, name, result=None, error=None):
+        owner = importlib.import_module(f"tselcli.commands.{module}")
+        signature = inspect.signature(getattr(owner, name))
+        calls = []
+
+        def stand_in(*positional, **named):
+            calls.append(signature.bind(*positional, **named).arguments)
+            if error is not None:
+                raise error
+            return result
+
+        monkeypatch.setattr(owner, name, stand_in)
+        return calls
+
+    return replace
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Let the commands believe that stdout is a terminal."""
+    pretended = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(cli, "sys", pretended)
+    monkeypatch.setattr(cli_localize, "sys", pretended)
+
+
+def commands():
+    """List every command with its words, as in ("recipes ls", its parser)."""
+    group = typer.main.get_command(cli.app)
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield name, command
+        else:
+            yield from ((f"{name} {below}", part) for below, part in inner.items())
+
+
+def test_version_is_that_of_the_package():
+    result = tsel("--version")
+    assert (result.exit_code, result.stdout) == (0, f"tsel {__version__}\n")
+
+
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_every_command_explains_itself(name):
+    result = tsel(*name.split(), "--help", env={"COLUMNS": "100"})
+    assert result.exit_code == 0
+    assert f"tsel {name}" in result.stdout
+    assert result.stderr == ""
+
+
+def examples():
+    texts = [cli.app.info.epilog, cli.recipes_app.info.epilog]
+    texts += [command.epilog for _, command in commands()]
+    lines = [line.strip() for text in texts if text for line in text.splitlines()]
+    return sorted({line for line in lines if line.startswith("tsel ")})
+
+
+def test_there_are_examples():
+    assert len(examples()) >= 10
+
+
+@pytest.mark.parametrize("line", examples())
+def test_examples_in_the_help_can_be_run_as_they_stand(line):
+    words = shlex.split(line)[1:]
+    known = dict(commands())
+    length = 2 if words[0] == "recipes" else 1
+    context = known[" ".join(words[:length])].make_context("tsel", words[length:])
+    for recipe in (context.params.get("recipe"), context.params.get("name")):
+        if recipe and not recipe.endswith(".yaml"):
+            load_recipe(recipe)
+
+
+LIGHT = [
+    "from tselcli.cli import main; sys.argv = ['tsel', '--help']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', '--version']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'recipes', 'ls']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'recipes', 'show', 'mask']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'train', '--help']; main()",
+]
+
+
+@pytest.mark.parametrize("code", LIGHT, ids=lambda code: code.split("[")[1].split("]")[0])
+def test_help_and_recipes_import_nothing_heavy(code):
+    heavy = {"torch", "torchaudio", "pyroomacoustics", "scipy", "numpy", "soundfile"}
+    assert heavy & loaded_by(code) == set()
+
+
+def test_simulation_workers_start_without_torch():
+    assert "torch" not in loaded_by("import tselcli.commands.simulate")
+
+
+def loaded_by(code):
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit as stop:\n    assert not stop.code\n"
+    script += "print('\\nLOADED', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split("LOADED")[1].split())
+
+
+def test_recipes_are_listed_name_first():
+    result = tsel("recipes", "ls")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["mask", "tiny"]
+
+
+def test_recipe_is_shown_in_full_with_overrides():
+    result = tsel("recipes", "show", "tiny", "--set", "train.steps=5", "--set", "seed=3")
+    assert result.stdout == recipe_to_yaml(load_recipe("tiny", ["train.steps=5", "seed=3"]))
+
+
+def test_copied_recipe_is_named_and_not_replaced(tmp_path):
+    first = tsel("recipes", "cp", "tiny", tmp_path / "mine.yaml")
+    assert (first.exit_code, first.stdout) == (0, f"{tmp_path / 'mine.yaml'}\n")
+    second = tsel("recipes", "cp", "tiny", tmp_path / "mine.yaml")
+    assert (second.exit_code, second.stdout) == (2, "")
+    assert second.stderr == f"tsel: {tmp_path / 'mine.yaml'}: exists already; add --force to " + (
+        "replace it\n"
+    )
+    assert tsel("recipes", "cp", "tiny", tmp_path / "mine.yaml", "--force").exit_code == 0
+
+
+def test_validate_reports_the_good_on_stdout_and_the_bad_on_stderr(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: x\nfeatures: {n_lag: 3}\n")
+    result = tsel("recipes", "validate", bad, "tiny")
+    assert (result.exit_code, result.stdout) == (2, "tiny: ok\n")
+    assert result.stderr == (
+        f"tsel: {bad}: 1 problem(s)\n  features: unknown key 'n_lag'; did you mean 'n_lags'?\n"
+    )
+
+
+def test_simulate_passes_its_arguments_on(spy, tmp_path):
+    calls = spy("simulate", "simulate", result={"rendered": 4, "out": tmp_path})
+    arguments = shlex.split("simulate tiny --corpus a.csv --corpus clotho:b --split val -j 2")
+    arguments += ["--seed", 9, "--shard", "2/3", "--set", "scene.directional=3"]
+    result = tsel(*arguments, "--out", tmp_path)
+    (call,) = calls
+    expected = ["scene.directional=3", "corpus={source: a.csv, also: ['clotho:b']}"]
+    assert call.pop("recipe") == load_recipe("tiny", expected)
+    assert call == {
+        "out": tmp_path,
+        "split": "val",
+        "count": 40,
+        "seed": 9,
+        "jobs": 2,
+        "shard": "2/3",
+    }
+    assert json.loads(result.stdout) == {"rendered": 4, "out": str(tmp_path)}
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 300), ("val", 40), ("test", 60)])
+def test_simulate_renders_as_many_scenes_as_the_recipe_asks_for(spy, tmp_path, split, count):
+    calls = spy("simulate", "simulate", result={})
+    tsel("simulate", "tiny", "--split", split, "--out", tmp_path)
+    tsel("simulate", "tiny", "--split", split, "--out", tmp_path, "--count", 7)
+    assert [call["count"] for call in calls] == [count, 7]
+
+
+def test_every_core_is_used_unless_told(spy, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5)), raising=False)
+    calls = spy("features", "features", result={})
+    tsel("features", tmp_path)
+    tsel("features", tmp_path, "-j", 2)
+    assert [call["jobs"] for call in calls] == [5, 2]
+
+
+def test_features_passes_its_arguments_on(spy, tmp_path):
+    calls = spy("features", "features", result={"clips": 2})
+    result = tsel("features", tmp_path, "--cache", tmp_path / "cache", "--jobs", 1)
+    assert calls == [{"folder": tmp_path, "jobs": 1, "cache": tmp_path / "cache"}]
+    assert result.stdout == '{"clips": 2}\n'
+
+
+def test_train_passes_its_arguments_on(spy, tmp_path):
+    calls = spy("train", "train", result={"val_mae_deg": 12.3456789})
+    arguments = ["train", "tiny", "--out", tmp_path, "--data", tmp_path / "a", "--val-data"]
+    arguments += [tmp_path / "b", "--device", "cpu", "--resume", "--jobs", 3, "--corpus", "c"]
+    result = tsel(*arguments)
+    (call,) = calls
+    assert call.pop("recipe") == load_recipe("tiny", ["corpus.source=c"])
+    assert call == {
+        "out": tmp_path,
+        "data": tmp_path / "a",
+        "val_data": tmp_path / "b",
+        "device": "cpu",
+        "resume": True,
+        "jobs": 3,
+    }
+    assert result.stdout == '{"val_mae_deg": 12.3457}\n'
+
+
+def test_distill_passes_its_arguments_on(spy, tmp_path):
+    calls = spy("distill", "distill", result={"cosine": 0.9})
+    out = tmp_path / "text.safetensors"
+    result = tsel("distill", out, "--captions", "a.csv", "--captions", "b.txt", "--steps", 5)
+    (call,) = calls
+    assert (call["out"], call["captions"]) == (out, [Path("a.csv"), Path("b.txt")])
+    assert (call["steps"], call["teacher"], call["device"]) == (5, None, "auto")
+    assert result.stdout == '{"cosine": 0.9}\n'
+
+
+def test_eval_passes_its_arguments_on(spy, tmp_path):
+    calls = spy("eval", "evaluate", result=ROWS)
+    arguments = shlex.split("eval runs/x --recipe tiny --set seed=4 --split val --count 3 -j 1")
+    arguments += ["--seed", 5]
+    result = tsel(*arguments, "--no-baselines", "--out", tmp_path / "e.json", "--format", "json")
+    (call,) = calls
+    assert call.pop("recipe") == load_recipe("tiny", ["seed=4"])
+    assert call == {
+        "model": "runs/x",
+        "data": None,
+        "split": "val",
+        "count": 3,
+        "seed": 5,
+        "device": "auto",
+        "jobs": 1,
+        "baselines": False,
+        "out": tmp_path / "e.json",
+    }
+    assert json.loads(result.stdout) == ROWS
+
+
+def test_eval_prints_markdown_into_a_pipe(spy):
+    spy("eval", "evaluate", result=ROWS)
+    piped = tsel("eval", "m").stdout
+    cells = [cell.strip() for cell in piped.splitlines()[2].strip("|").split("|")]
+    assert cells == ["mask", "3", "12.5", *"-----"]
+    assert tsel("eval", "m", "--format", "markdown").stdout == piped
+
+
+def test_eval_prints_a_table_on_a_terminal(spy, terminal):
+    calls = spy("eval", "evaluate", result=ROWS)
+    lines = tsel("eval", "m", env={"COLUMNS": "80"}).stdout.splitlines()
+    assert ["mask", "3", "12.5", *"-----"] in [line.split() for line in lines]
+    assert not any("|" in line for line in lines)
+    assert calls[0]["recipe"] is None
+
+
+def test_eval_refuses_overrides_of_nothing(spy):
+    spy("eval", "evaluate", result=ROWS)
+    result = tsel("eval", "m", "--set", "seed=4")
+    assert result.exit_code == 2
+    assert "name a recipe with --recipe" in result.stderr
+
+
+def test_localize_prints_a_line_of_json_per_query_into_a_pipe(spy):
+    calls = spy("localize", "localize", result=iter([ANSWER, {**ANSWER, "query": "rain"}]))
+    arguments = ["localize", "mix.wav", "a dog barking", "rain", "--array", "tetra:0.042"]
+    result = tsel(*arguments, "--model", "runs/x", "--device", "cpu", "--top", 1)
+    assert calls == [
+        {
+            "audio": [Path("mix.wav")],
+            "queries": ["a dog barking", "rain"],
+            "model": "runs/x",
+            "array": "tetra:0.042",
+            "device": "cpu",
+            "top": 1,
+        }
+    ]
+    assert [json.loads(line)["query"] for line in result.stdout.splitlines()] == [
+        "a dog barking",
+        "rain",
+    ]
+    assert json.loads(result.stdout.splitlines()[0]) == ANSWER
+
+
+def test_localize_uses_the_bundled_model(spy):
+    calls = spy("localize", "localize", result=iter([]))
+    tsel("localize", "mix.wav", "rain")
+    assert calls[0]["model"] == cli_localize.DEFAULT_MODEL
+
+
+def test_localize_summary_for_people(spy):
+    spy("localize", "localize", result=iter([ANSWER]))
+    result = tsel("localize", "mix.wav", "x", "--format", "rich", env={"COLUMNS": "80"})
+    for part in ("mix.wav", "a dog barking", "+41.5°", "front left", "83 %", "-120° (11 %)"):
+        assert part in result.stdout
+
+
+def test_a_terminal_gets_the_summary_unless_it_goes_to_a_file(spy, terminal, tmp_path):
+    spy("localize", "localize", result=[ANSWER])
+    assert "front left" in tsel("localize", "mix.wav", "x", env={"COLUMNS": "80"}).stdout
+    tsel("localize", "mix.wav", "x", "-o", tmp_path / "a.jsonl")
+    assert json.loads((tmp_path / "a.jsonl").read_text()) == ANSWER
+
+
+def test_batch_goes_on_past_a_bad_row_and_says_so_at_the_end(spy):
+    calls = spy("localize", "localize_batch", result=iter([ANSWER, FAILED, ANSWER]))
+    result = tsel("localize", "--batch", "pairs.csv")
+    assert calls[0]["pairs"] == Path("pairs.csv")
+    assert result.exit_code == 3
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [ANSWER, FAILED, ANSWER]
+    assert result.stderr == "tsel: 1 row(s) failed\n"
+
+
+def test_batch_answers_appear_one_by_one(spy, monkeypatch):
+    seen = []
+
+    def answers():
+        for number in range(3):
+            assert len(seen) == number  # the one before is printed already
+            yield {**ANSWER, "query": str(number)}
+
+    spy("localize", "localize_batch", result=answers())
+    monkeypatch.setattr("tselcli.cli_output.print_text", lambda text, end: seen.append(text))
+    assert tsel("localize", "--batch", "-").exit_code == 0
+    assert [json.loads(line)["query"] for line in seen] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.csv", []), ("a.txt", ["--format", "csv"])])
+def test_answers_in_a_csv_file(spy, tmp_path, name, options):
+    spy("localize", "localize_batch", result=iter([ANSWER, FAILED]))
+    result = tsel("localize", "--batch", "p.csv", "-o", tmp_path / name, *options)
+    assert (result.exit_code, result.stdout) == (3, "")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / name).read_text())))
+    assert [row["azimuth_deg"] for row in rows] == ["41.5", ""]
+    assert rows[1]["error"] == FAILED["error"]
+
+
+def test_answers_in_a_json_file(spy, tmp_path):
+    spy("localize", "localize", result=iter([ANSWER]))
+    tsel("localize", "mix.wav", "x", "-o", tmp_path / "a.jsonl")
+    assert json.loads((tmp_path / "a.jsonl").read_text()) == ANSWER
+
+
+def test_summary_in_a_file_has_no_colours(spy, tmp_path):
+    spy("localize", "localize", result=iter([ANSWER]))
+    tsel("localize", "mix.wav", "x", "-o", tmp_path / "a.txt", "--format", "rich")
+    text = (tmp_path / "a.txt").read_text(encoding="utf-8")
+    assert "front left" in text
+    assert "\x1b" not in text
+
+
+def test_failed_localization_leaves_no_half_file(spy, tmp_path):
+    def answers():
+        yield ANSWER
+        raise DataError("mix.wav: damaged")
+
+    spy("localize", "localize", result=answers())
+    assert tsel("localize", "mix.wav", "x", "-o", tmp_path / "a.jsonl").exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["localize"],
+        ["localize", "mix.wav"],
+        ["localize", "mix.wav", "rain", "--batch", "p.csv"],
+        ["localize", "mix.wav", "rain", "--format", "xml"],
+        ["simulate", "tiny"],
+        ["simulate", "tiny", "--out", "x", "--split", "dev"],
+        ["simulate", "tiny", "--out", "x", "--count", "0"],
+        ["train", "tiny", "--out", "x", "--device", "tpu"],
+        ["recipes", "shw", "mask"],
+        ["--verson"],
+    ],
+)
+def test_usage_errors_exit_with_2_and_leave_stdout_empty(arguments):
+    result = tsel(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RecipeError("mask: 1 problem(s)\n  x: y"), 2),
+        (DataError("mix.wav: no such file; check the name"), 3),
+        (CheckpointError("best.pt: no such file; `tsel train` writes one"), 4),
+    ],
+)
+def test_mistakes_are_one_line_and_an_exit_code(spy, error, code):
+    spy("localize", "localize", error=error)
+    result = tsel("localize", "mix.wav", "rain")
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"tsel: {error}\n")
+
+
+def test_a_bug_of_ours_stays_a_traceback(spy):
+    spy("localize", "localize", error=ZeroDivisionError("ours"))
+    assert isinstance(tsel("localize", "mix.wav", "rain").exception, ZeroDivisionError)
+
+
+def test_interruption_is_one_line_and_130(spy, tmp_path):
+    spy("train", "train", error=KeyboardInterrupt())
+    result = tsel("train", "tiny", "--out", tmp_path)
+    assert (result.exit_code, result.stderr) == (130, "tsel: interrupted\n")
+
+
+def test_recipe_problems_reach_the_user(tmp_path):
+    result = tsel("train", "tiny", "--out", tmp_path, "--set", "train.step=5")
+    assert result.exit_code == 2
+    assert "train: unknown key 'step'; did you mean 'steps'?" in result.stderr
+
+
+def run(command, **options):
+    program = [sys.executable, "-c", "from tselcli.cli import main; main()", *command]
+    return subprocess.Popen(program, stderr=subprocess.PIPE, **options)
+
+
+def test_a_reader_that_goes_away_is_no_error_message():
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = run(["recipes", "show", "mask"], stdout=writer)
+    os.close(writer)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "wb") as full:
+        process = run(["recipes", "show", "mask"], stdout=full)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert stderr == b"tsel: stdout: No space left on device; send the output elsewhere\n"
+
+
+def test_no_color_is_respected():
+    environment = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    process = run(["--help"], stdout=subprocess.PIPE, env=environment)
+    text, _ = process.communicate(timeout=60)
+    assert b"Usage" in text
+    assert b"\x1b[3" not in text  # no colour; bold may stay
+
+
+def test_what_stdout_cannot_spell_is_escaped(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text("name: x\ncorpus: {source: \u72d7}\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    process = run(["recipes", "show", str(path)], stdout=subprocess.PIPE, env=environment)
+    text, stderr = process.communicate(timeout=60)
+    assert b"source: \\u72d7\n" in text
+    assert (process.returncode, stderr) == (0, b"")
+
+
+def test_all_cores_that_we_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert [cli_options.processes(wanted) for wanted in (0, 2)] == [3, 2]
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cli_options.processes(0) == 1
