@@ -17,6 +17,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("trainer",),
     ("stems",),
     ("report", "dataset", "console"),
+    ("processes",),
     ("models",),
     ("features", "metrics"),
     ("acoustics",),

@@ -3,13 +3,11 @@
 Rendering runs in parallel processes; what comes out does not depend on how many there are.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +19,8 @@ from tselcli.acoustics.scene import Scene, draw_scene
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
+from tselcli.processes import spread
 from tselcli.recipe import Recipe
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -69,22 +65,14 @@ def padded_others(trials: Iterable[tuple[float, ...]]) -> npt.NDArray[Any]:
     """Stack the azimuths of other sources, (N, K), NaN where a scene has fewer."""
     rows = list(trials)
     width = max((len(row) for row in rows), default=0)
-    return np.array([row + (np.nan,) * (width - len(row)) for row in rows]).reshape(-1, width)
+    return np.array([row + (np.nan,) * (width - len(row)) for row in rows]).reshape(
+        len(rows), width
+    )
 
 
 def corpus_of(recipe: Recipe, split: str) -> Corpus:
     """Open the sounds that a recipe names."""
     return open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
-
-
-def run_pool(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
-    """Run tasks in ``jobs`` fresh processes and yield the results in the order of the tasks."""
-    tasks = list(tasks)
-    if jobs <= 1 or len(tasks) <= 1:
-        yield from map(work, tasks)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, tasks)
 
 
 def fresh_trials(
@@ -101,7 +89,7 @@ def fresh_trials(
         images: keep what each source contributes.
     """
     work = partial(_render, recipe, corpus_of(recipe, split), split, seed, images)
-    return run_pool(work, range(count), jobs)
+    return spread(work, range(count), jobs)
 
 
 def _render(

@@ -24,11 +24,12 @@ from tselcli.acoustics.rirs import shoebox_rirs
 from tselcli.acoustics.scene import Scene, scene_rng
 from tselcli.corpora.audio import resample
 from tselcli.corpora.clip import Clip, Corpus, read_clip
-from tselcli.dataset import corpus_of, run_pool
+from tselcli.dataset import corpus_of
 from tselcli.errors import DataError
 from tselcli.features.cache import FeatureCache, content_key
 from tselcli.features.stft import mel_bands, mel_power, reference_power, stft
 from tselcli.models.mixer import Stem
+from tselcli.processes import spread
 from tselcli.recipe import FeatureRecipe, Recipe, load_recipe
 
 PLACES_PER_ROOM = 4
@@ -119,7 +120,7 @@ def _rooms(
     recipe: Recipe, cache: FeatureCache, rooms: list[tuple[int, list[Take]]], jobs: int
 ) -> Parts:
     work = partial(_fill_room, recipe, cache)
-    for (_, takes), heard in zip(rooms, run_pool(work, rooms, jobs), strict=True):
+    for (_, takes), heard in zip(rooms, spread(work, rooms, jobs), strict=True):
         mels = [cache.get(take.key) if ok else None for take, ok in zip(takes, heard, strict=True)]
         yield [Stem(t.clip, mel) for t, mel in zip(takes, mels, strict=True) if mel is not None]
 
@@ -197,7 +198,7 @@ def _scenes(
 ) -> Parts:
     clips = {(clip.source, clip.id): clip for clip in corpus.clips}
     work = partial(_fill_scene, features, corpus, cache)
-    for scene, keys in zip(scenes, run_pool(work, scenes, jobs), strict=True):
+    for scene, keys in zip(scenes, spread(work, scenes, jobs), strict=True):
         mels = [cache.get(key) for key in keys]
         yield [
             Stem(clips[source.corpus, source.clip_id], mel)

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tselcli.console import progress_bar
 from tselcli.errors import CheckpointError, DataError, RecipeError
 from tselcli.models import distillation
 from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder
+from tselcli.models.training import pick_device
 from tselcli.models.wording import mistype, widen
 
 MAX_TOKENS = 64
@@ -62,7 +62,7 @@ def distill(
         batch_size: texts per step.
         lr: highest learning rate; warmed up over a twentieth of the steps, then lowered to 0.
         seed: of the texts' variation and order.
-        device: torch device name.
+        device: auto, cpu, cuda or mps.
         threads: CPU threads.
         keep: the teacher's layers that the student starts with.
         embed_dim: columns of the student's table of word pieces.
@@ -75,7 +75,7 @@ def distill(
     Raises:
         DataError: a caption file cannot be read, or holds no captions.
         CheckpointError: there is no teacher.
-        RecipeError: an option is out of its range.
+        RecipeError: an option is out of its range, or there is no such device.
     """
     begun = time.monotonic()
     plan = _Plan(steps, batch_size, lr, seed, typing_errors, tuple(keep), embed_dim)
@@ -90,11 +90,12 @@ def distill(
     student = distillation.student_of(
         model, plan.keep, embed_dim, distillation.count_pieces(model, texts)
     )
-    model, student = model.to(device), student.to(device)
+    place = pick_device(device)
+    model, student = model.to(place), student.to(place)
     cache = out.with_name(out.name + ".cache")
-    with _progress() as bars:
-        goals = _goals(model, texts, cache, bars)
-        _train(student, texts, goals, plan, cache / "last.pt", bars)
+    with progress_bar("teacher's vectors", -(-len(texts) // distillation.CHUNK)) as advance:
+        goals = distillation.teacher_vectors(model, texts, cache, lambda _: advance())
+    _train(student, texts, goals, plan, cache / "last.pt")
     _save(student, out)
     (cache / "last.pt").unlink(missing_ok=True)
     return {
@@ -180,22 +181,12 @@ def _teacher_folder() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _goals(
-    teacher: CompactTextEncoder, texts: Sequence[str], cache: Path, bars: Progress
-) -> NDArray[np.float16]:
-    bar = bars.add_task("teacher", total=len(texts))
-    return distillation.teacher_vectors(
-        teacher, texts, cache, on_chunk=lambda done: bars.advance(bar, done)
-    )
-
-
 def _train(
     student: CompactTextEncoder,
     texts: Sequence[str],
     goals: NDArray[np.float16],
     plan: _Plan,
     state: Path,
-    bars: Progress,
 ) -> None:
     """Fit the student to the goals (N, D) in place; goes on from ``state`` where it fits."""
     optimiser = torch.optim.AdamW(student.parameters(), lr=plan.lr, weight_decay=0.0)
@@ -206,27 +197,27 @@ def _train(
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     settings = {"texts": digest, **asdict(plan)}
     first = _resume(parts, settings, state)
-    bar = bars.add_task("student", total=plan.steps, completed=first)
-    for step in range(first, plan.steps):
-        loss = _loss(student, texts, goals, plan, step)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        bars.update(bar, advance=1, description=f"student, loss {loss.item():.4f}")
-        if (step + 1) % SAVE_EVERY == 0:
-            saved = {name: part.state_dict() for name, part in parts.items()}
-            partial = state.with_suffix(".part")
-            torch.save({"settings": settings, "step": step + 1, **saved}, partial)
-            partial.replace(state)
+    with progress_bar("student", plan.steps, done=first) as advance:
+        for step in range(first, plan.steps):
+            loss = _loss(student, texts, goals, plan, step)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            advance(f"loss {loss.item():.4f}")
+            if (step + 1) % SAVE_EVERY == 0:
+                saved = {name: part.state_dict() for name, part in parts.items()}
+                partial = state.with_suffix(".part")
+                torch.save({"settings": settings, "step": step + 1, **saved}, partial)
+                partial.replace(state)
 
 
 def _resume(parts: dict[str, Any], settings: dict[str, Any], state: Path) -> int:
     """Restore an interrupted training of the same settings; gives the first step to do."""
     if not state.exists():
         return 0
-    saved = torch.load(state, weights_only=True)
+    saved = torch.load(state, map_location="cpu", weights_only=True)
     if saved["settings"] != settings:
         return 0
     for name, part in parts.items():
@@ -285,13 +276,3 @@ def _save(student: CompactTextEncoder, out: Path) -> None:
     partial = out.with_name(out.name + ".part")
     save_file(tensors, partial, metadata={METADATA_KEY: json.dumps(config)})
     partial.replace(out)
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))

@@ -10,16 +10,12 @@ cluster renders a shard per machine into one folder, and the bytes are the same 
 number of workers. Lines are added to the manifest as scenes are finished and sorted at the end.
 """
 
-import multiprocessing
 import os
 import re
-import signal
 import time
-from collections import Counter, deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest, write_text
@@ -31,9 +27,9 @@ from tselcli.corpora.audio import write_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
 from tselcli.errors import DataError, RecipeError
+from tselcli.processes import spread
 from tselcli.recipe import Recipe, load_recipe, recipe_to_yaml
 
-AHEAD = 4  # scenes handed out in advance, per worker
 MAX_SHOWN = 5  # problems listed in the last message
 MAX_COUNT = 1_000_000  # file names have six digits
 
@@ -67,9 +63,6 @@ class _Outcome:
     index: int
     line: str
     problem: str = ""
-
-
-_JOBS: list[_Job] = []  # in a worker process: its one job
 
 
 def simulate(
@@ -113,7 +106,7 @@ def simulate(
     problems = []
     try:
         with progress_bar("simulate", len(indices), "scenes", len(indices) - len(missing)) as step:
-            for outcome in _run(job, missing, jobs or os.cpu_count() or 1):
+            for outcome in spread(partial(_render, job), missing, jobs or os.cpu_count() or 1):
                 if outcome.problem:
                     problems.append(outcome.problem)
                     step(complaint=f"left out: {outcome.problem}")
@@ -178,43 +171,6 @@ def _prepare(out: Path, recipe: Recipe) -> None:
             f"{out}: holds scenes of another {' and '.join(other)} (see its recipe.yaml); "
             f"give another folder, or delete this one"
         )
-
-
-def _run(job: _Job, indices: list[int], jobs: int) -> Iterator[_Outcome]:
-    """Render scenes, in this process or in several, and yield the outcomes in order."""
-    if jobs == 1 or len(indices) <= 1:
-        yield from (_render(job, index) for index in indices)
-        return
-    pool = ProcessPoolExecutor(
-        min(jobs, len(indices)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(job,),
-    )
-    waiting: deque[Future[_Outcome]] = deque()
-    try:
-        for index in indices:
-            waiting.append(pool.submit(_work, index))
-            if len(waiting) >= AHEAD * jobs:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{job.out}: a worker was killed, perhaps for want of memory; "
-            f"run again with fewer --jobs, finished scenes are kept"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(job: _Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to handle
-    _JOBS.append(job)
-
-
-def _work(index: int) -> _Outcome:
-    return _render(_JOBS[0], index)
 
 
 def _render(job: _Job, index: int) -> _Outcome:

@@ -28,7 +28,7 @@ _LONGER_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", r
 
 
 def read_audio(
-    path: Path,
+    path: Path | str,
     start_s: float = 0.0,
     stop_s: float | None = None,
     max_samples: int = MAX_SAMPLES,
@@ -49,6 +49,7 @@ def read_audio(
             large, has an unusual rate, or holds NaN or infinite samples.
         ValueError: ``start_s`` is negative or not before ``stop_s``.
     """
+    path = Path(path)
     if start_s < 0 or (stop_s is not None and stop_s <= start_s):
         raise ValueError(f"start_s={start_s}, stop_s={stop_s} must be 0 <= start < stop")
     _check_file(path)
