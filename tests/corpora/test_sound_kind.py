@@ -25,6 +25,10 @@ def test_finish_keeps_the_shape_of_an_audible_tone():
     np.testing.assert_allclose(finish(tone, RATE)[middle], 0.9 * tone[middle], atol=0.06)
 
 
+def test_finish_cuts_after_eight_seconds():
+    assert len(finish(np.random.default_rng(0).standard_normal(10 * RATE), RATE)) == 8 * RATE
+
+
 def test_finish_rounds_away_the_last_digits():
     signal = np.random.default_rng(0).standard_normal(4000)
     steps = finish(signal, RATE).astype(np.float64) * STEPS

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from tselcli.errors import DataError
 
@@ -154,6 +153,8 @@ def resample(signal: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[n
     if rate == new_rate:
         return signal
     common = math.gcd(rate, new_rate)
+    from scipy.signal import resample_poly  # takes half as long to import as torch
+
     slower = resample_poly(signal, new_rate // common, rate // common, axis=-1)
     return np.asarray(slower, dtype=np.float32)
 

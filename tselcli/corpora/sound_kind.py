@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
-from tselcli.corpora.oscillators import Signal, swell
+from tselcli.corpora.oscillators import Signal, length, swell
 
 PEAK = 0.9
 FADE_S = 0.005
+LONGEST_S = 8.0
 STEPS = 32_768  # of the 16-bit grid, per unit
 
 
@@ -44,8 +45,10 @@ def finish(signal: Signal, rate: int) -> NDArray[np.float32]:
     """Make a raw sound (N,) fit to be mixed.
 
     Returns:
-        (N,) float32 of peak 0.9 and mean 0 that starts and ends at 0, on the 16-bit grid.
+        (N,) float32 of peak 0.9 and mean 0 that starts and ends at 0, on the 16-bit grid;
+        what is longer than 8 s is cut.
     """
+    signal = signal[: length(LONGEST_S, rate)]
     high_pass = butter(2, 20, "highpass", fs=rate, output="sos")  # rumble that nobody hears
     fade = swell(len(signal), rate, FADE_S, FADE_S)
     shaped = fade * sosfilt(high_pass, signal)

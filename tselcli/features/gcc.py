@@ -19,6 +19,8 @@ from torch import Tensor
 
 from tselcli.acoustics.geometry import delays
 
+TINY = 1e-15  # amplitude below which a bin is silent
+
 
 def pair_indices(n_channels: int) -> tuple[Tensor, Tensor]:
     """List the unordered microphone pairs m < n: two index vectors of length P."""
@@ -36,9 +38,9 @@ def cross_phat(spectrum: Tensor) -> Tensor:
         Complex (B, P, T, F) of magnitude 1; silence stays 0 instead of NaN.
     """
     first, second = pair_indices(spectrum.shape[1])
-    cross = spectrum[:, first] * spectrum[:, second].conj()
-    magnitude = cross.abs()
-    return torch.where(magnitude > 1e-20, cross / magnitude.clamp_min(1e-20), 0.0)
+    magnitude = spectrum.abs()
+    phase = spectrum * torch.where(magnitude > TINY, 1 / magnitude.clamp_min(TINY), 0.0)
+    return phase[:, first] * phase[:, second].conj()
 
 
 def gcc_phat(spectrum: Tensor, n_lags: int, mask: Tensor | None = None) -> Tensor:
