@@ -141,7 +141,7 @@ def loaded_by(code):
 
 def test_recipes_are_listed_name_first():
     result = tsel("recipes", "ls")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["mask", "tiny"]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["demo", "mask", "tiny"]
 
 
 def test_recipe_is_shown_in_full_with_overrides():

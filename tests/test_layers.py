@@ -23,7 +23,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("acoustics",),
     ("corpora",),
     ("recipe",),
-    ("yamlfile", "problems"),
+    ("yamlfile", "problems", "files"),
     ("errors", "assets", "__init__"),
 ]
 INSIDE = {("cli", "cli_localize"), ("cli", "cli_recipes")}  # of one line, and meant so

@@ -2,7 +2,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from rich.console import Console
 
 from tselcli import report
-from tselcli.errors import DataError
 
 ANSWER = {
     "audio": "mix.wav",
@@ -180,52 +178,3 @@ def test_foreign_text_steers_neither_the_terminal_nor_the_markup():
     assert "[red]dog[/red] [2J" in text
     assert "\x1b" not in text
     assert "\x07" not in text
-
-
-def test_file_is_replaced_whole_and_folders_are_made(tmp_path):
-    path = tmp_path / "new" / "eval.json"
-    report.write_text_atomically(path, "one\n")
-    report.write_text_atomically(path, "zwei ü\n")
-    assert path.read_bytes() == "zwei ü\n".encode()
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "eval.json"
-    path.write_text("old")
-
-    def full(self, target):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(DataError, match=r"eval\.json: cannot be written \(No space left"):
-        report.write_text_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_link_stays_a_link(tmp_path):
-    target = tmp_path / "real.json"
-    target.write_text("old")
-    link = tmp_path / "link.json"
-    link.symlink_to(target)
-    report.write_text_atomically(link, "new")
-    assert link.is_symlink()
-    assert target.read_text() == "new"
-
-
-def test_a_pipe_is_written_to_not_replaced(tmp_path):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    report.write_text_atomically(pipe, "through\n")
-    assert os.read(reader, 100) == b"through\n"
-    os.close(reader)
-
-
-@pytest.mark.parametrize("place", ["folder", "file/below"])
-def test_an_impossible_place_is_one_clear_error(tmp_path, place):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
-        report.write_text_atomically(tmp_path / place, "text")

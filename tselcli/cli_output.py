@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tselcli.errors import DataError
+from tselcli.files import write_text_atomically
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,12 +73,12 @@ def print_answers(answers: Iterable[Answer], form: str, out: Path | None) -> int
         if out is None:
             print_rich(renderable)
         else:
-            report.write_text_atomically(out, _as_text(renderable))
+            write_text_atomically(out, _as_text(renderable))
     elif out is None:
         for line in _lines(counted, form):
             print_text(line, end="")
     else:
-        report.write_text_atomically(out, "".join(_lines(counted, form)))
+        write_text_atomically(out, "".join(_lines(counted, form)))
     return len(failures)
 
 

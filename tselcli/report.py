@@ -10,8 +10,6 @@ import dataclasses
 import io
 import json
 import math
-import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,6 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from tselcli.errors import DataError
 
 Row = Mapping[str, Any]
 
@@ -124,31 +120,6 @@ def localize_summary(answers: Sequence[Row]) -> RenderableType:
 def direction_words(azimuth_deg: float) -> str:
     """Name the eighth of the circle that an azimuth (degrees, 0 = front, + = left) points to."""
     return SECTORS[round(azimuth_deg % 360.0 / 45.0) % len(SECTORS)]
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all; folders above it are made.
-
-    A link is followed, and what is no ordinary file (``/dev/stdout``, a pipe) is written to.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    temporary = path
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_text(text, encoding="utf-8", newline="\n")
-            return
-        path = Path(os.path.realpath(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        if temporary != path:
-            temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise DataError(f"{path}: cannot be written ({reason}); choose another place") from error
 
 
 def _plain(value: Any) -> Any:

@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest, write_text
-from tselcli.errors import DataError
+from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest
 
 
 def finish(out: Path, split: str, index: int, note: str = "") -> str:
@@ -50,15 +49,6 @@ def test_the_last_of_several_lines_counts(tmp_path: Path):
     newer = finish(tmp_path, "train", 0, "new")
     sort_manifest(tmp_path)
     assert (tmp_path / "manifest.jsonl").read_text() == newer + "\n"
-
-
-def test_text_is_written_whole_or_not_at_all(tmp_path: Path):
-    write_text(tmp_path / "a.csv", "1,2\n")
-    write_text(tmp_path / "a.csv", "3,4\n")
-    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
-    assert (tmp_path / "a.csv").read_bytes() == b"3,4\n"
-    with pytest.raises(DataError, match="cannot be written"):
-        write_text(tmp_path / "missing" / "a.csv", "1")
 
 
 def test_an_empty_folder_has_no_scenes_and_no_manifest(tmp_path: Path):

@@ -14,28 +14,12 @@ from pathlib import Path
 
 from tselcli.acoustics.manifest import MANIFEST
 from tselcli.acoustics.scene import SPLITS
-from tselcli.errors import DataError
+from tselcli.files import write_text_atomically
 
 if sys.platform != "win32":
     import fcntl
 
 Key = tuple[int, str, int]  # rank of the split, split, index: the order of a manifest
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error}); check the folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def finished_scenes(out: Path, split: str) -> set[int]:
@@ -58,7 +42,7 @@ def sort_manifest(out: Path) -> None:
     with _locked(out):
         if (out / MANIFEST).exists():
             lines = sorted(_lines(out).items())
-            write_text(out / MANIFEST, "".join(f"{line}\n" for _, line in lines))
+            write_text_atomically(out / MANIFEST, "".join(f"{line}\n" for _, line in lines))
 
 
 def _lines(out: Path) -> dict[Key, str]:

@@ -19,6 +19,7 @@ from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial, folder_trials, fresh_trials, padded_others
 from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import reference_power, stft
+from tselcli.files import write_text_atomically
 from tselcli.metrics import chance_levels, score
 from tselcli.models.localizer import AZIMUTHS, Localizer
 from tselcli.models.training import pick_device
@@ -87,7 +88,7 @@ def evaluate(
     if chosen.published is not None:
         result["published"] = chosen.published.model_dump(mode="json")
     if out is not None:
-        report.write_text_atomically(out, report.to_json(result) + "\n")
+        write_text_atomically(out, report.to_json(result) + "\n")
     return result
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tselcli.errors import RecipeError
+from tselcli.files import write_text_atomically
 from tselcli.problems import did_you_mean
 from tselcli.recipe import bundled_recipes, load_recipe, recipe_to_yaml
-from tselcli.report import write_text_atomically
 
 
 def list_recipes() -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest, write_text
+from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest
 from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import SPLITS, draw_scene
@@ -27,6 +27,7 @@ from tselcli.corpora.audio import write_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
 from tselcli.errors import DataError, RecipeError
+from tselcli.files import write_text_atomically
 from tselcli.processes import spread
 from tselcli.recipe import Recipe, load_recipe, recipe_to_yaml
 
@@ -158,7 +159,7 @@ def _prepare(out: Path, recipe: Recipe) -> None:
     if not (out / "recipe.yaml").exists():
         if (out / MANIFEST).exists():
             raise RecipeError(f"{out}: holds scenes without a recipe.yaml; give another folder")
-        write_text(out / "recipe.yaml", recipe_to_yaml(recipe))
+        write_text_atomically(out / "recipe.yaml", recipe_to_yaml(recipe))
         return
     before = load_recipe(str(out / "recipe.yaml"))
     other = [
@@ -182,7 +183,7 @@ def _render(job: _Job, index: int) -> _Outcome:
     except DataError as error:
         return _Outcome(index, "", str(error))
     write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
-    write_text(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
+    write_text_atomically(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
     return _Outcome(index, scene_line(rendered.scene, f"audio/{name}.flac"))
 
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tselcli import report
 from tselcli.console import progress_bar
 from tselcli.dataset import Trial, folder_trials, fresh_trials
 from tselcli.errors import DataError, RecipeError
 from tselcli.features.cache import default_cache
+from tselcli.files import write_text_atomically
 from tselcli.models.encoders import CompactTextEncoder, bundled_text_encoder, load_text_weights
 from tselcli.models.mixer import Stem
 from tselcli.models.training import pick_device
@@ -80,7 +80,7 @@ def _open_run(recipe: Recipe, out: Path, resume: bool) -> None:
     if stored.exists() and stored.read_text(encoding="utf-8") != yaml:
         raise RecipeError(f"{out}: was begun with another recipe; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    report.write_text_atomically(stored, yaml)
+    write_text_atomically(stored, yaml)
 
 
 def _text_encoder(recipe: Recipe) -> CompactTextEncoder:

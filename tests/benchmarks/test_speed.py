@@ -1,0 +1,60 @@
+"""Ratios to the peer in the same process; run with ``pytest tests/benchmarks --benchmark-only``.
+
+Nothing here fails for being slow: machines differ, ratios are for people to read.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from tselcli.acoustics.geometry import parse_array
+from tselcli.features.gcc import srp_phat
+from tselcli.features.stft import stft
+from tselcli.models.localizer import Localizer
+
+RATE = 16_000
+ARRAY = parse_array("square:0.12")
+SIGNAL = np.random.default_rng(0).standard_normal((4, 10 * RATE)).astype(np.float32) / 10
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.benchmark(group="SRP-PHAT of 10 s, four microphones, 360 azimuths")
+def test_srp_ours(benchmark):
+    grid = np.arange(-180.0, 180.0)
+
+    def ours():
+        spectrum = stft(torch.from_numpy(SIGNAL)[None], 1024, 320)
+        return srp_phat(spectrum, ARRAY.positions, grid, RATE)
+
+    assert benchmark(ours).shape == (1, 360)
+
+
+@pytest.mark.benchmark(group="SRP-PHAT of 10 s, four microphones, 360 azimuths")
+def test_srp_pyroomacoustics(benchmark):
+    import pyroomacoustics as pra
+
+    grid = np.deg2rad(np.arange(360.0))
+
+    def theirs():
+        frames = pra.transform.stft.analysis(SIGNAL.T, 1024, 320, win=np.hanning(1024))
+        locator = pra.doa.SRP(ARRAY.positions[:, :2].T, RATE, 1024, azimuth=grid)
+        locator.locate_sources(frames.transpose(2, 1, 0), freq_range=[40, 7900])
+        return locator.grid.values
+
+    assert benchmark(theirs).shape == (360,)
+
+
+@pytest.mark.benchmark(group="localize 10 s (the real-time factor is a tenth of the seconds)")
+@pytest.mark.parametrize("queries", [1, 10])
+def test_localize_warm(benchmark, queries):
+    localizer = Localizer.load()
+    texts = [f"a sound of kind {number}" for number in range(queries)]
+    answers = benchmark(lambda: localizer.locate(SIGNAL, RATE, texts, ARRAY))
+    assert len(answers) == queries

@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all."""
+
+import os
+import stat
+from pathlib import Path
+
+from tselcli.errors import DataError
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all; folders above it are made.
+
+    A link is followed, and what is no ordinary file (``/dev/stdout``, a pipe) is written to.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    temporary = path
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
+        path = Path(os.path.realpath(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        temporary.replace(path)
+    except OSError as error:
+        if temporary != path:
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise DataError(f"{path}: cannot be written ({reason}); choose another place") from error
