@@ -202,7 +202,11 @@ def test_evaluation_sets_the_model_beside_chance_and_physics(scenes, run):
     result = evaluate(str(run[0]), count=4, jobs=1, device="cpu", out=out)
     systems = [row["system"] for row in result["rows"]]
     assert systems[0].startswith("test@")
-    assert systems[1:3] == ["SRP-PHAT, query ignored", "SRP-PHAT, oracle ratio mask"]
+    assert systems[1:4] == [
+        "SRP-PHAT, query ignored",
+        "SRP-PHAT of pyroomacoustics",
+        "SRP-PHAT, oracle ratio mask",
+    ]
     assert {"chance: random azimuth", "chance: random source", "chance: best constant"} <= set(
         systems
     )
@@ -224,6 +228,9 @@ def test_one_source_alone_is_found_in_a_simulated_room(scenes, run, recipe):
     result = evaluate(str(run[0]), recipe=alone, count=5, jobs=1, device="cpu")
     assert result["rows"][0]["median_deg"] < 3
     assert result["rows"][0]["selection"] is None
+    for scene in result["scenes"]:
+        ours, peer = (scene["answers"][name] for name in list(scene["answers"])[1:3])
+        assert abs((ours - peer + 180) % 360 - 180) <= 1
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from tselcli import report
+from tselcli.acoustics.geometry import wrap_deg
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial, folder_trials, fresh_trials, padded_others
@@ -24,11 +25,6 @@ from tselcli.metrics import chance_levels, score
 from tselcli.models.localizer import AZIMUTHS, Localizer
 from tselcli.models.training import pick_device
 from tselcli.recipe import FeatureRecipe, Recipe
-
-BASELINES = {
-    "SRP-PHAT, query ignored": "ignored",
-    "SRP-PHAT, oracle ratio mask": "oracle",
-}
 
 
 def evaluate(
@@ -151,7 +147,10 @@ def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]
     """
     rate = trial.scene.sample_rate
     spectrum = _spectrum(trial.signal, rate, features)
-    found = {"SRP-PHAT, query ignored": _steered(spectrum, trial, features, None)}
+    found = {
+        "SRP-PHAT, query ignored": _steered(spectrum, trial, features, None),
+        "SRP-PHAT of pyroomacoustics": _peer(spectrum, trial, features),
+    }
     if trial.images is not None:
         power = reference_power(_spectrum(trial.images, rate, features)[0])  # (S, T, F)
         ratio = power[:1] / power.sum(dim=0, keepdim=True).clamp_min(1e-20)
@@ -170,6 +169,18 @@ def _steered(
     mics = trial.array.positions
     response = srp_phat(spectrum, mics, AZIMUTHS, features.sample_rate, mask)
     return float(AZIMUTHS[int(response[0].argmax())])
+
+
+def _peer(spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe) -> float:
+    """Ask pyroomacoustics, as a check on our own steering."""
+    import pyroomacoustics as pra
+
+    flat = trial.array.positions[:, :2].T  # at elevation 0 the height of a microphone is no matter
+    grid = np.deg2rad(np.arange(360.0))
+    locator = pra.doa.SRP(flat, features.sample_rate, features.n_fft, azimuth=grid)
+    frames = spectrum[0].numpy().transpose(0, 2, 1)  # (C, F, T)
+    locator.locate_sources(frames, freq_range=[40.0, 0.49 * features.sample_rate])
+    return float(wrap_deg(np.rad2deg(locator.azimuth_recon[0])))
 
 
 def _rows(model: str, scenes: list[dict[str, Any]]) -> list[dict[str, Any]]:
