@@ -11,6 +11,7 @@ from tselcli.cli_output import print_answers
 from tselcli.errors import DataError
 
 DEFAULT_MODEL = "mask-compact"  # comes with the package
+DEFAULT_ARRAY = "square:0.12"
 EXAMPLES = examples(
     'tsel localize mix.wav "a dog barking" "a car passing"',
     "tsel localize mix.wav rain --array tetra:0.042 --format json",
@@ -48,14 +49,22 @@ def localize(
     """
     from tselcli.commands.localize import localize, localize_batch
 
-    options: dict[str, Any] = {"model": model, "array": array, "device": device.value, "top": top}
+    options: dict[str, Any] = {
+        "model": model,
+        "array": array or DEFAULT_ARRAY,
+        "device": device.value,
+        "top": top,
+    }
     if batch is not None and audio is None:
         answers = localize_batch(batch, **options)
     elif batch is None and audio is not None and queries:
         answers = localize([audio], queries, **options)
     else:
         raise typer.BadParameter("give AUDIO and at least one QUERY, or --batch FILE")
-    failures = print_answers(answers, (form or _default_format(out)).value, out)
+    chosen = form or _default_format(out)
+    failures = print_answers(answers, chosen.value, out)
+    if array is None and chosen is AnswerFormat.rich:
+        typer.echo(f"array: {DEFAULT_ARRAY} was assumed; give yours with --array", err=True)
     if failures:
         typer.echo(f"tsel: {failures} row(s) failed", err=True)
         raise typer.Exit(DataError.exit_code)

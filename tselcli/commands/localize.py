@@ -14,7 +14,6 @@ from tselcli.models.localizer import Answer, Localizer
 from tselcli.models.training import pick_device
 
 CONVENTION = "degrees, counter-clockwise, 0 = front, [-180, 180)"
-DEFAULT_ARRAY = "square:0.12"
 MAX_QUERY_LETTERS = 100_000
 MAX_PAIRS_BYTES = 100_000_000
 
@@ -24,7 +23,7 @@ def localize(
     queries: Sequence[str],
     *,
     model: str = "mask-compact",
-    array: str | None = None,
+    array: str = "square:0.12",
     device: str = "auto",
     top: int = 3,
 ) -> Iterator[dict[str, Any]]:
@@ -34,8 +33,7 @@ def localize(
         audio: recordings of one array.
         queries: descriptions.
         model: bundled name, checkpoint file or run folder.
-        array: geometry as in :func:`tselcli.acoustics.geometry.parse_array`; None is a square of
-            0.12 m side.
+        array: geometry as in :func:`tselcli.acoustics.geometry.parse_array`.
         device: auto, cpu, cuda or mps.
         top: alternatives to give at most.
 
@@ -49,7 +47,7 @@ def localize(
     """
     for query in queries:
         check_query(query)
-    geometry = parse_array(array or DEFAULT_ARRAY)
+    geometry = parse_array(array)
     localizer = Localizer.load(model, str(pick_device(device)))
     for path in audio:
         yield from _ask(localizer, path, queries, geometry, top)
@@ -59,7 +57,7 @@ def localize_batch(
     pairs: Path,
     *,
     model: str = "mask-compact",
-    array: str | None = None,
+    array: str = "square:0.12",
     device: str = "auto",
     top: int = 3,
 ) -> Iterator[dict[str, Any]]:
@@ -75,7 +73,7 @@ def localize_batch(
         CheckpointError: the model cannot be loaded.
     """
     rows = read_pairs(pairs)
-    geometry = parse_array(array or DEFAULT_ARRAY)
+    geometry = parse_array(array)
     localizer = Localizer.load(model, str(pick_device(device)))
     for audio, queries in _runs(rows):
         yield from _ask_each(localizer, audio, queries, geometry, top)

@@ -128,7 +128,7 @@ def cell_evidence(localizer: Localizer, audio: Tensor, query: str, truth: Truth)
     logits, _ = localizer.match(picture, [query])
     features = localizer.features
     grid = np.arange(-180.0, 180.0, EVIDENCE_STEP_DEG)
-    steer = steering(array.positions, grid, features.sample_rate, features.n_fft)
+    steer = steering(array.positions, grid, features.sample_rate, features.n_fft).to(audio.device)
     share = spread_share(localizer.bands)  # (M, F)
     parts = []
     for spectrum in localizer.spectra(audio):
@@ -142,14 +142,14 @@ def cell_evidence(localizer: Localizer, audio: Tensor, query: str, truth: Truth)
     heard = picture[0] > 0.3
     pairs = len(array.mics) * (len(array.mics) - 1) // 2
     mass = (share.sum(dim=1) * features.mel_pool * pairs).expand_as(heard)
-    band = torch.arange(heard.shape[1]).expand_as(heard)
+    band = torch.arange(heard.shape[1], device=heard.device).expand_as(heard)
     return Evidence(
         fine(nn.functional.logsigmoid(logits), picture.shape[1])[0, 0][heard],
         picture[0][heard],
         band[heard],
         steered[heard].half(),
         mass[heard],
-        azimuth_target(azimuth_deg, grid),
+        azimuth_target(azimuth_deg, grid).to(audio.device),
     )
 
 
