@@ -237,7 +237,8 @@ app.command(epilog=LOCALIZE_EXAMPLES)(localize)
 def distill(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
     captions: Annotated[
-        list[Path], typer.Option(help="CSV with a column caption, or a text per line; repeatable.")
+        list[Path],
+        typer.Option(help="CSV with a column caption, a text per line, or: synthetic. Repeatable."),
     ],
     teacher: Annotated[
         Path | None, typer.Option(help="Folder of a sentence encoder; default: all-MiniLM-L6-v2.")

