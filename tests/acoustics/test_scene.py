@@ -139,3 +139,24 @@ def test_an_impossible_separation_or_array_is_explained(quick, corpus, tmp_path)
     array = ArrayRecipe(geometry=str(tmp_path / "wide.yaml"))
     with pytest.raises(RecipeError, match="no room out of 100"):
         draw_scene(quick.model_copy(update={"array": array}), corpus, 0, "train", 0)
+
+
+def test_the_array_stands_near_the_middle_unless_told_otherwise(quick, corpus):
+    """Seen from the middle, independent sources are 90 degrees apart; from anywhere, 60."""
+    apart = {}
+    assert ArrayRecipe().from_middle_m == 0.5
+    for distance in (0.0, None):
+        array = ArrayRecipe(from_middle_m=distance)
+        recipe = quick.model_copy(update={"array": array, "directional": 2, "additive": 0})
+        gaps = []
+        for index in range(300):
+            scene = draw_scene(recipe, corpus, 0, "train", index)
+            if distance is not None:
+                middle = np.array(scene.room.size_m[:2]) / 2
+                away = np.abs(np.array(scene.array_position_m[:2]) - middle)
+                assert away.max() <= distance + 1e-3
+            first, second = (source.azimuth_deg for source in scene.sources)
+            gaps.append(abs((first - second + 180) % 360 - 180))
+        apart[distance] = np.mean(gaps)
+    assert apart[0.0] == pytest.approx(90, abs=8)
+    assert apart[None] < 75

@@ -44,7 +44,10 @@ def draw_place(rng: np.random.Generator, recipe: SceneRecipe) -> Place:
         size = np.array(room.size_m)
         if not _is_possible(room, recipe.room):
             continue
-        centre = _draw_position(rng, size, recipe.room.wall_margin_m, recipe.array.height_m)
+        margin: float | Floats = recipe.room.wall_margin_m
+        if recipe.array.from_middle_m is not None:
+            margin = np.maximum(size[:2] / 2 - recipe.array.from_middle_m, margin)
+        centre = _draw_position(rng, size, margin, recipe.array.height_m)
         mics = turn(array.positions, yaw) + centre
         if (mics < MIC_CLEARANCE_M).any() or (mics > size - MIC_CLEARANCE_M).any():
             continue
@@ -77,7 +80,7 @@ def _draw_room(rng: np.random.Generator, recipe: RoomRecipe) -> Room:
 
 
 def _draw_position(
-    rng: np.random.Generator, size: Floats, margin: float, height_m: tuple[float, float]
+    rng: np.random.Generator, size: Floats, margin: float | Floats, height_m: tuple[float, float]
 ) -> Floats:
     """Draw a position (3,) away from the walls and at a height, to the millimetre."""
     flat = rng.uniform(margin, size[:2] - margin)

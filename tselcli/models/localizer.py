@@ -118,7 +118,10 @@ class Localizer:
         ]
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
-        """Check a recording (C, N) and bring it to the model's rate and a peak of 1.
+        """Check a recording (C, N) and bring it to the model's rate.
+
+        Its level does not matter, so it is only changed where powers would leave the range of
+        single precision.
 
         Raises:
             DataError: the channels do not fit the array, or the recording is silent.
@@ -131,8 +134,10 @@ class Localizer:
         peak = float(np.abs(signal).max(initial=0.0))
         if peak == 0:
             raise DataError("the recording is silent; there is nothing to localize")
-        level = resample(signal / peak, sample_rate, self.features.sample_rate)
-        return torch.from_numpy(np.ascontiguousarray(level, dtype=np.float32)).to(self.device)
+        if not 1e-6 < peak < 1e6:
+            signal = signal / peak
+        audio = resample(signal, sample_rate, self.features.sample_rate)
+        return torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32)).to(self.device)
 
     def _answer(
         self, query: str, posterior: npt.NDArray[Any], presence: float, more: int
