@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tselcli.cli_develop import ADAPT_EXAMPLES, DEVELOPERS, DISTILL_EXAMPLES, adapt, distill
 from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
 from tselcli.cli_localize import localize
 from tselcli.cli_options import (
@@ -230,41 +231,8 @@ def evaluate(
 app.command(epilog=LOCALIZE_EXAMPLES)(localize)
 
 
-@app.command(
-    rich_help_panel="For developers",
-    epilog=examples("tsel distill encoder.safetensors --captions captions.csv"),
-)
-def distill(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
-    captions: Annotated[
-        list[Path],
-        typer.Option(help="CSV with a column caption, a text per line, or: synthetic. Repeatable."),
-    ],
-    teacher: Annotated[
-        Path | None, typer.Option(help="Folder of a sentence encoder; default: all-MiniLM-L6-v2.")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 4000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts per step.")] = 128,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
-    seed: Annotated[int, typer.Option(min=0, help="Of the texts' variation and order.")] = 0,
-    device: DeviceOption = Device.auto,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-) -> None:
-    """Train the compact text encoder to imitate a large one."""
-    from tselcli.commands.distill import distill
-
-    figures = distill(
-        out,
-        captions=captions,
-        teacher=teacher,
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        seed=seed,
-        device=device.value,
-        threads=threads,
-    )
-    print_json(figures)
+app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
+app.command(rich_help_panel=DEVELOPERS, epilog=DISTILL_EXAMPLES)(distill)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import stft
 from tselcli.models import localizer as module
 from tselcli.models.checkpoint import Checkpoint, build_net
-from tselcli.models.localizer import AZIMUTHS, Localizer, find_peaks
+from tselcli.models.localizer import Localizer
 from tselcli.models.mask import Readout
+from tselcli.models.posterior import AZIMUTHS, find_peaks
 from tselcli.recipe import recipe_from_dict
 
 RATE = 16_000

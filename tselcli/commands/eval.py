@@ -22,9 +22,12 @@ from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import reference_power, stft
 from tselcli.files import write_text_atomically
 from tselcli.metrics import chance_levels, score
-from tselcli.models.localizer import AZIMUTHS, Localizer
+from tselcli.models.localizer import Localizer
+from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
 from tselcli.recipe import FeatureRecipe, Recipe
+
+AUDIBLE = 1e-6  # power of a bin over the loudest; below it nobody can say whose it is
 
 
 def evaluate(
@@ -153,7 +156,8 @@ def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]
     }
     if trial.images is not None:
         power = reference_power(_spectrum(trial.images, rate, features)[0])  # (S, T, F)
-        ratio = power[:1] / power.sum(dim=0, keepdim=True).clamp_min(1e-20)
+        whole = power.sum(dim=0, keepdim=True)
+        ratio = power[:1] / whole.clamp_min(1e-20) * (whole > AUDIBLE * whole.amax())
         found["SRP-PHAT, oracle ratio mask"] = _steered(spectrum, trial, features, ratio)
     return found
 

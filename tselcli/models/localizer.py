@@ -25,14 +25,14 @@ from tselcli.features.stft import (
     mel_power,
     reference_power,
     spread_mask,
+    spread_share,
     stft,
 )
+from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
+from tselcli.models.posterior import AZIMUTHS, find_peaks, peak_azimuth
 
 BLOCK_S = 20.0
-AZIMUTHS = np.arange(-180.0, 180.0)  # degrees; the grid that is steered over
-LOBE_DEG = 10  # an answer owns the posterior this far to both sides
-APART_DEG = 20  # answers closer than this are one
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,54 @@ class Localizer:
         audio = self.prepare(signal, sample_rate, array)
         picture = self.picture(audio)
         logits, presence = self.match(picture, queries)
-        weights = self.checkpoint.readout.weights(logits, picture)[0]
-        log_posterior = self.checkpoint.readout.posterior(self.response(audio, weights, array))
+        posteriors = self._posteriors(audio, picture, logits, array)
         return [
-            self._answer(query, row.exp().cpu().numpy(), float(present), alternatives)
-            for query, row, present in zip(queries, log_posterior, presence, strict=True)
+            self._answer(query, posterior, float(there), alternatives)
+            for query, posterior, there in zip(queries, posteriors, presence, strict=True)
         ]
+
+    def _posteriors(
+        self, audio: Tensor, picture: Tensor, logits: Tensor, array: MicArray
+    ) -> list[npt.NDArray[Any]]:
+        """Choose among the directions that can be heard: a posterior (A,) for every query."""
+        readout = self.checkpoint.readout
+        masked = readout.weights(logits, picture)[0]
+        against, everything = choice.steering_weights(logits[0], picture[0], readout.energy)
+        rows = self.response(audio, torch.cat([masked, against, everything]), array).cpu().numpy()
+        count = len(masked)
+        asked = [
+            choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS) for q in range(count)
+        ]
+        union = sorted({index for found in asked for index in found})
+        evidence = self._evidence(audio, array, union)
+        posteriors = []
+        for q, found in enumerate(asked):
+            columns = evidence[..., [union.index(index) for index in found]]
+            scores = choice.direction_scores(logits[0, q], picture[0], columns, readout.focus)
+            response = rows[q][found] / max(float(rows[q].max()), 1e-9)
+            total = scores.cpu().numpy() + float(readout.trust) * response
+            chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
+            sources = (rows[q], rows[count + q], rows[-1])
+            azimuths = np.array([peak_azimuth(sources, index) for index in found])
+            posteriors.append(choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS))
+        return posteriors
+
+    def _evidence(self, audio: Tensor, array: MicArray, indices: list[int]) -> Tensor:
+        """Say how well every point agrees with some azimuths: [-1, 1], (T', M, K)."""
+        features = self.features
+        steer = self._steer(array)[indices]
+        share = spread_share(self.bands)
+        parts = []
+        for spectrum in self.spectra(audio):
+            cross = cross_phat(spectrum)[0]  # (P, T, F)
+            short = -cross.shape[1] % features.mel_pool
+            cross = torch.nn.functional.pad(cross, (0, 0, 0, short))
+            each = torch.einsum("ptf,apf->fta", cross.real, steer.real)
+            each = each - torch.einsum("ptf,apf->fta", cross.imag, steer.imag)
+            points = torch.einsum("mf,fta->tma", share, each)
+            points = points.reshape(-1, features.mel_pool, *points.shape[1:]).sum(dim=1)
+            parts.append(points / cross.shape[0] / features.mel_pool)
+        return torch.cat(parts) / share.sum(dim=1).clamp_min(1e-9)[:, None]
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate.
@@ -212,41 +254,3 @@ class Localizer:
             table = steering(array.positions, AZIMUTHS, features.sample_rate, features.n_fft)
             self._steering[array] = table.to(self.device)
         return self._steering[array]
-
-
-def find_peaks(posterior: npt.NDArray[Any], count: int) -> list[tuple[float, float]]:
-    """Find the best directions of a posterior over AZIMUTHS.
-
-    Args:
-        posterior: (A,), sums to 1.
-        count: directions to give at most.
-
-    Returns:
-        (azimuth in degrees, probability within 10 degrees), best first, at least 20 degrees
-        apart. The azimuth is refined between grid points by a parabola through the logarithms.
-    """
-    around = np.arange(-LOBE_DEG, LOBE_DEG + 1)
-    left, right = np.roll(posterior, 1), np.roll(posterior, -1)
-    peaks: list[tuple[float, float]] = []
-    # Exactly mirrored peaks (a line of microphones) tie: the stable sort prefers the front.
-    front_first = np.argsort(np.abs(AZIMUTHS), kind="stable")
-    order = front_first[np.argsort(-posterior[front_first], kind="stable")]
-    for index in order:
-        if not peaks or posterior[index] >= max(left[index], right[index]):
-            azimuth = _refine(posterior, int(index))
-            if all(abs((azimuth - other + 180) % 360 - 180) >= APART_DEG for other, _ in peaks):
-                mass = float(posterior[(index + around) % len(posterior)].sum())
-                peaks.append((azimuth, min(1.0, mass)))
-        if len(peaks) == count:
-            break
-    return peaks
-
-
-def _refine(posterior: npt.NDArray[Any], index: int) -> float:
-    size = len(posterior)
-    before, here, after = np.log(
-        np.maximum(posterior[[(index - 1) % size, index, (index + 1) % size]], 1e-30)
-    )
-    bend = before - 2 * here + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float((AZIMUTHS[index] + np.clip(shift, -0.5, 0.5) + 180) % 360 - 180)

@@ -27,6 +27,9 @@ def fine(cells: Tensor, n_frames: int) -> Tensor:
     return points[:, :, :n_frames]
 
 
+AUDIBLE = 0.3  # log-mel value (56 dB below the loudest frame) under which a point is silent
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with batch normalisation around a shortcut."""
 
@@ -192,6 +195,10 @@ class Readout(nn.Module):
         self.energy = nn.Parameter(torch.tensor(0.25))
         self.band = nn.Parameter(torch.zeros(n_mels))
         self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
+        # Of the choice among directions (tselcli.models.choice):
+        self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
+        self.trust = nn.Parameter(torch.tensor(4.0))  # in the response under the mask
+        self.contrast = nn.Parameter(torch.tensor(1.0))  # of the scores, for the confidence
 
     def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Weigh the cells for steering.
@@ -208,7 +215,7 @@ class Readout(nn.Module):
             self.power * fine(nn.functional.logsigmoid(logits), picture.shape[1])
             + (self.energy * level + self.band)[:, None]
         )
-        log_weight = log_weight.masked_fill((picture < 0.05)[:, None], -60.0)
+        log_weight = log_weight.masked_fill((picture < AUDIBLE)[:, None], -60.0)
         return torch.exp(log_weight - log_weight.amax(dim=(2, 3), keepdim=True))
 
     def posterior(self, response: Tensor) -> Tensor:

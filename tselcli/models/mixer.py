@@ -83,7 +83,22 @@ class Mixer:
         self._conflict: dict[tuple[str, str], bool] = {}
 
     def batch(self) -> Batch:
-        """Draw ``batch_size`` mixtures, new at every call."""
+        """Draw ``batch_size`` mixtures and their descriptions, new at every call."""
+        chosen, picture, ratios = self.mixtures()
+        described = [self.stems[i].clip for members in chosen for i in members]
+        described += [self.stems[i].clip for i in self._draw(self.recipe.extra_queries)]
+        text = torch.stack([self._caption(clip) for clip in described])
+        owner = self._owners(chosen, described)
+        asked = self._asked(owner, self.recipe.sources[1])
+        return Batch(picture, ratios, text, torch.from_numpy(owner), torch.from_numpy(asked))
+
+    def mixtures(self) -> tuple[list[list[int]], Tensor, Tensor]:
+        """Draw ``batch_size`` mixtures.
+
+        Returns:
+            The stems in each, their log-mel (B, T, M), and the share of each source
+            (B, S, T, M).
+        """
         low, high = self.recipe.sources
         chosen = [
             self._choose(int(self.rng.integers(low, high + 1)))
@@ -96,14 +111,7 @@ class Mixer:
                 self._place(power[b, s], self.stems[index].mel, together)
         stems = torch.from_numpy(power) * torch.from_numpy(self._colour(power.shape))
         mixture, ratios = self._mix(stems)
-        described = [self.stems[i].clip for members in chosen for i in members]
-        described += [self.stems[i].clip for i in self._draw(self.recipe.extra_queries)]
-        text = torch.stack([self._caption(clip) for clip in described])
-        owner = self._owners(chosen, described)
-        asked = self._asked(owner, high)
-        return Batch(
-            log_mel(mixture), ratios, text, torch.from_numpy(owner), torch.from_numpy(asked)
-        )
+        return chosen, log_mel(mixture), ratios
 
     def _draw(self, count: int) -> list[int]:
         """Draw stems; rare labels come more often than their share."""

@@ -24,7 +24,7 @@ from tselcli.models.losses import (
     presence_loss,
     query_targets,
 )
-from tselcli.models.mask import MaskNet, Readout, coarse, fine
+from tselcli.models.mask import AUDIBLE, MaskNet, Readout, coarse, fine
 from tselcli.models.mixer import Batch
 from tselcli.recipe import TrainRecipe
 
@@ -139,7 +139,7 @@ def cell_evidence(localizer: Localizer, audio: Tensor, query: str, truth: Truth)
         cells = torch.einsum("mf,fta->tma", share, each)
         parts.append(cells.unflatten(0, (-1, features.mel_pool)).sum(dim=1))
     steered = torch.cat(parts)
-    heard = picture[0] > 0.3
+    heard = picture[0] > AUDIBLE
     pairs = len(array.mics) * (len(array.mics) - 1) // 2
     mass = (share.sum(dim=1) * features.mel_pool * pairs).expand_as(heard)
     band = torch.arange(heard.shape[1], device=heard.device).expand_as(heard)

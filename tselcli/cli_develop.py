@@ -1,0 +1,87 @@
+"""Commands for those who make models: ``tsel adapt`` and ``tsel distill``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tselcli.cli_options import (
+    ALL_CORES,
+    CorpusOption,
+    Device,
+    DeviceOption,
+    JobsOption,
+    Overrides,
+    examples,
+    read_recipe,
+)
+from tselcli.cli_output import print_json
+
+DEVELOPERS = "For developers"
+ADAPT_EXAMPLES = examples("tsel adapt runs/mine better.safetensors --captions paraphrases.csv")
+DISTILL_EXAMPLES = examples("tsel distill encoder.safetensors --captions captions.csv")
+
+
+def adapt(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder or a file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
+    captions: Annotated[
+        list[Path], typer.Option(help="CSV with the columns label,caption; repeatable.")
+    ],
+    recipe: Annotated[str, typer.Option(help="Its corpus gives the sounds.")] = "mask",
+    corpus: CorpusOption = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 800,
+    batches: Annotated[int, typer.Option(min=1, help="Mixtures to hear, in batches.")] = 1400,
+    seed: Annotated[int, typer.Option(min=0, help="Of mixtures and captions.")] = 0,
+    device: DeviceOption = Device.auto,
+    jobs: JobsOption = ALL_CORES,
+    overrides: Overrides = None,
+) -> None:
+    """Teach a trained model more ways to say it."""
+    from tselcli.commands.adapt import adapt
+
+    figures = adapt(
+        model,
+        out,
+        recipe=read_recipe(recipe, overrides, corpus),
+        captions=captions,
+        steps=steps,
+        batches=batches,
+        seed=seed,
+        device=device.value,
+        jobs=jobs,
+    )
+    print_json(figures)
+
+
+def distill(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
+    captions: Annotated[
+        list[Path],
+        typer.Option(help="CSV with a column caption, a text per line, or: synthetic. Repeatable."),
+    ],
+    teacher: Annotated[
+        Path | None, typer.Option(help="Folder of a sentence encoder; default: all-MiniLM-L6-v2.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 4000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per step.")] = 128,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
+    seed: Annotated[int, typer.Option(min=0, help="Of the texts' variation and order.")] = 0,
+    device: DeviceOption = Device.auto,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+) -> None:
+    """Train the compact text encoder to imitate a large one."""
+    from tselcli.commands.distill import distill
+
+    figures = distill(
+        out,
+        captions=captions,
+        teacher=teacher,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        device=device.value,
+        threads=threads,
+    )
+    print_json(figures)

@@ -1,0 +1,105 @@
+"""Choosing among directions: who, of those that can be heard, sounds like the description?
+
+Steering under the mask adds up evidence, so a long sound that fits a little can outweigh a short
+one that fits well. Here the directions come first: the peaks of the response under the mask,
+under what the mask leaves, and under everything. Every cell is shared among them by its phase,
+and each direction is scored by the mean logit of its own cells, which is what the network was
+trained to get right (:func:`tselcli.models.losses.choice_loss`).
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tselcli.models.losses import audible
+from tselcli.models.mask import AUDIBLE, fine
+
+APART_DEG = 15.0  # candidates closer than this are one
+BELL_DEG = 3.0  # spread of the posterior around a candidate
+FLOOR = 1e-4  # share of the posterior that is spread over the circle
+
+Array = npt.NDArray[np.float64]
+
+
+def steering_weights(logits: Tensor, picture: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """Weigh points by what the masks leave, and by loudness alone.
+
+    Args:
+        logits: (Q, T/2, M/2).
+        picture: log-mel (T, M).
+        energy: exponent of the relative energy, a scalar.
+
+    Returns:
+        Against each query (Q, T, M), and for everything (1, T, M).
+    """
+    loud = torch.exp(energy * 8 * 2.302585 * (picture - 1)) * (picture > AUDIBLE)
+    against = torch.sigmoid(-fine(logits[None], picture.shape[0])[0]) ** 3
+    return against * loud, loud[None]
+
+
+def candidates(masked: Array, against: Array, everything: Array, grid: Array) -> list[int]:
+    """Collect directions worth asking, best first.
+
+    Args:
+        masked: response under the query's mask (A,).
+        against: response under what the mask leaves (A,).
+        everything: response without a mask (A,).
+        grid: azimuths in degrees (A,).
+
+    Returns:
+        Indices into the grid, at least 15 degrees apart.
+    """
+    first, *second = peaks(masked, grid, 2)
+    found: list[int] = []
+    for index in [first, *peaks(against, grid, 1), *peaks(everything, grid, 2), *second]:
+        if all(_away(grid[index], grid[other]) >= APART_DEG for other in found):
+            found.append(index)
+    return found
+
+
+def peaks(response: Array, grid: Array, count: int) -> list[int]:
+    """Find the highest local maxima of a circular response (A,), 20 degrees apart or more.
+
+    Exactly mirrored peaks (a line of microphones) tie; the front goes first.
+    """
+    rising = response >= np.maximum(np.roll(response, 1), np.roll(response, -1))
+    front_first = np.argsort(np.abs(grid), kind="stable")
+    order = front_first[np.argsort(-np.round(response[front_first], 5), kind="stable")]
+    found: list[int] = []
+    for index in order[rising[order]].tolist():
+        if all(_away(grid[index], grid[other]) >= 20.0 for other in found):
+            found.append(index)
+        if len(found) == count:
+            break
+    return found
+
+
+def direction_scores(logits: Tensor, picture: Tensor, evidence: Tensor, focus: Tensor) -> Tensor:
+    """Average the logit over the cells of each direction.
+
+    Args:
+        logits: of one query (T/2, M/2).
+        picture: log-mel (T, M).
+        evidence: agreement of every point with every direction, [-1, 1], (T, M, K).
+        focus: how sharply points are shared among directions, a scalar.
+
+    Returns:
+        (K,).
+    """
+    share = torch.softmax(focus * evidence, dim=-1)
+    share = share * (audible(picture) * (picture > AUDIBLE))[..., None]
+    points = fine(logits[None, None], picture.shape[0])[0, 0]
+    return (share * points[..., None]).sum(dim=(0, 1)) / share.sum(dim=(0, 1)).clamp_min(1e-6)
+
+
+def posterior_of(azimuths: Array, weights: Array, grid: Array) -> Array:
+    """Spread the probabilities of candidates over the grid: wrapped bells, sums to 1, (A,)."""
+    bells = np.exp(-0.5 * (_away(grid[None], azimuths[:, None]) / BELL_DEG) ** 2)
+    bells /= bells.sum(axis=1, keepdims=True)
+    mixed = weights @ bells
+    return np.asarray((1 - FLOOR) * mixed / mixed.sum() + FLOOR / len(grid))
+
+
+def _away(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    return np.asarray(np.abs((np.subtract(a, b) + 180.0) % 360.0 - 180.0))
