@@ -1,4 +1,4 @@
-"""What a text encoder offers, and the compact one that comes with the package.
+"""The compact text encoder that comes with the package.
 
 A query becomes one unit vector: word pieces, a small BERT-shaped transformer, the mean over the
 tokens, length one. The compact encoder is a distilled all-MiniLM-L6-v2 (``tsel distill``) that
@@ -14,16 +14,15 @@ With ``embed_dim == hidden`` there is no factorisation, and the same network run
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
-from tokenizers import Encoding
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tselcli.errors import CheckpointError
+from tselcli.models.protocols import MAX_TOKENS
 
 PREFIX = "text."
 VOCABULARY = "text.vocab"
@@ -38,16 +37,6 @@ LIMITS = {
     "ffn": 16_384,
     "max_tokens": 4096,
 }
-
-
-class TextEncoder(Protocol):
-    """Turns descriptions into vectors."""
-
-    dim: int
-
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts: (B, D) of unit length, on the encoder's device, without gradient."""
-        ...
 
 
 class _Layer(nn.Module):
@@ -90,6 +79,8 @@ class CompactTextEncoder(nn.Module):
         ffn: width inside a layer's second half.
         max_tokens: longer texts are cut to this many word pieces.
     """
+
+    max_tokens = MAX_TOKENS  # of ``encode_tokens``; a clip vector hears out the whole text
 
     def __init__(
         self,
@@ -149,7 +140,10 @@ class CompactTextEncoder(nn.Module):
 
         Letters are lower-cased and lose their accents; T is the longest text's length.
         """
-        return _pad(self._tokenizer.encode_batch(list(texts)))
+        return _pad(self._pieces(texts))
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
@@ -157,14 +151,30 @@ class CompactTextEncoder(nn.Module):
 
         Texts of like length share a batch, so that little work goes into padding.
         """
-        encodings = self._tokenizer.encode_batch(list(texts))
-        order = sorted(range(len(encodings)), key=lambda row: len(encodings[row].ids))
-        vectors = self.words.weight.new_zeros(len(encodings), self.dim)
+        pieces = self._pieces(texts)
+        order = sorted(range(len(pieces)), key=lambda row: len(pieces[row]))
+        vectors = self.words.weight.new_zeros(len(pieces), self.dim)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            tokens, mask = _pad([encodings[row] for row in rows])
+            tokens, mask = _pad([pieces[row] for row in rows])
             vectors[rows] = self(tokens.to(vectors.device), mask.to(vectors.device))
         return vectors
+
+    @torch.no_grad()
+    def encode_tokens(self, texts: Sequence[str], batch_size: int = 64) -> tuple[Tensor, Tensor]:
+        """Embed word pieces: (B, max_tokens, D) and a mask (B, max_tokens); see TokenEncoder.
+
+        A longer text loses pieces in front of its [SEP], as in BERT.
+        """
+        pieces = [_cut(row, self.max_tokens) for row in self._pieces(texts)]
+        vectors = self.words.weight.new_zeros(len(pieces), self.max_tokens, self.dim)
+        masks = torch.zeros(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
+        for start in range(0, len(pieces), batch_size):
+            tokens, mask = (part.to(vectors.device) for part in _pad(pieces[start:][:batch_size]))
+            at = slice(start, start + len(mask)), slice(0, mask.shape[1])
+            vectors[at] = self.hidden_states(tokens, mask) * mask.unsqueeze(-1)
+            masks[at] = mask
+        return vectors, masks
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Give what a checkpoint keeps: float16 tensors and the vocabulary, and the sizes."""
@@ -184,11 +194,16 @@ def _word_pieces(vocabulary: Sequence[str], max_tokens: int) -> BertWordPieceTok
     return tokenizer
 
 
-def _pad(encodings: Sequence[Encoding]) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(encoding.ids) for encoding in encodings])
+def _cut(pieces: list[int], length: int) -> list[int]:
+    """Keep [CLS], the first pieces and [SEP]."""
+    return pieces if len(pieces) <= length else [*pieces[: length - 1], pieces[-1]]
+
+
+def _pad(pieces: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(row) for row in pieces])
     mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
     tokens = torch.zeros(mask.shape, dtype=torch.int64)
-    tokens[mask] = torch.tensor([index for encoding in encodings for index in encoding.ids])
+    tokens[mask] = torch.tensor([index for row in pieces for index in row])
     return tokens, mask
 
 
