@@ -13,6 +13,7 @@ where an audio block also keeps query, key and value apart::
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,8 @@ def read_laion_checkpoint(path: Path) -> dict[str, Tensor]:
         CheckpointError: damaged, no CLAP, or another CLAP than the non-fusion HTSAT-tiny.
     """
     try:
-        with torch.serialization.safe_globals(HARMLESS):
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
             stored: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
         raise CheckpointError(
