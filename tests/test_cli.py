@@ -90,7 +90,7 @@ def test_every_command_explains_itself(name):
 
 
 def examples():
-    texts = [cli.app.info.epilog, cli.recipes_app.info.epilog]
+    texts = [app.info.epilog for app in (cli.app, cli.recipes_app, cli.models_app)]
     texts += [command.epilog for _, command in commands()]
     lines = [line.strip() for text in texts if text for line in text.splitlines()]
     return sorted({line for line in lines if line.startswith("tsel ")})
@@ -104,9 +104,10 @@ def test_there_are_examples():
 def test_examples_in_the_help_can_be_run_as_they_stand(line):
     words = shlex.split(line)[1:]
     known = dict(commands())
-    length = 2 if words[0] == "recipes" else 1
+    length = 2 if words[0] in ("recipes", "models") else 1
     context = known[" ".join(words[:length])].make_context("tsel", words[length:])
-    for recipe in (context.params.get("recipe"), context.params.get("name")):
+    recipes = () if words[0] == "models" else map(context.params.get, ("recipe", "name"))
+    for recipe in recipes:
         if recipe and not recipe.endswith(".yaml"):
             load_recipe(recipe)
 
@@ -117,12 +118,14 @@ LIGHT = [
     "from tselcli.cli import main; sys.argv = ['tsel', 'recipes', 'ls']; main()",
     "from tselcli.cli import main; sys.argv = ['tsel', 'recipes', 'show', 'mask']; main()",
     "from tselcli.cli import main; sys.argv = ['tsel', 'train', '--help']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'models', '--help']; main()",
 ]
 
 
 @pytest.mark.parametrize("code", LIGHT, ids=lambda code: code.split("[")[1].split("]")[0])
 def test_help_and_recipes_import_nothing_heavy(code):
     heavy = {"torch", "torchaudio", "pyroomacoustics", "scipy", "numpy", "soundfile"}
+    heavy |= {"transformers", "huggingface_hub", "laion_clap"}
     assert heavy & loaded_by(code) == set()
 
 

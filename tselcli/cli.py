@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from tselcli.cli_develop import ADAPT_EXAMPLES, DEVELOPERS, DISTILL_EXAMPLES, adapt, distill
 from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
 from tselcli.cli_localize import localize
+from tselcli.cli_models import models_app
 from tselcli.cli_options import (
     ALL_CORES,
     CorpusOption,
@@ -72,6 +73,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(models_app, name="models")
 
 
 def _show_version(wanted: bool) -> None:

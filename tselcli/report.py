@@ -104,6 +104,16 @@ def eval_markdown(rows: Iterable[Row]) -> str:
     return f"{table}\n{EVAL_NOTE}\n"
 
 
+def models_text(rows: Iterable[Row]) -> str:
+    """Write a list of models as aligned text: name, size, licence and what it is, then where."""
+    lines = []
+    for row in rows:
+        about = f"{row['name']:13} {row['size_mb']:5d} MB  {row['licence']:22}  {row['what']}"
+        missing = f"not here; `tsel models fetch {row['name']}`"
+        lines.append(f"{_printable(about)}\n{'':13} {_printable(row['where'] or missing)}\n")
+    return "".join(lines)
+
+
 def localize_summary(answers: Sequence[Row]) -> RenderableType:
     """Lay out answers for a terminal: a table per recording, a line per query, errors below."""
     recordings: dict[tuple[str, str], list[Row]] = {}

@@ -121,7 +121,7 @@ def test_a_place_without_anything_is_named(weights):
 
 
 def test_a_file_where_a_folder_is_needed(case, copy):
-    with pytest.raises(CheckpointError, match="a file; .* needs the folder"):
+    with pytest.raises(CheckpointError, match=r"a file; .* needs the folder"):
         open_token_encoder(case[0], str(copy / "model.safetensors"))
 
 

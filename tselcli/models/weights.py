@@ -6,9 +6,9 @@ Nothing here downloads (``tsel models fetch`` does). A file is looked for in thi
 2. our own folder, ``$TSEL_CACHE/models/NAME``;
 3. the hub's cache, for those who have used the model elsewhere.
 
-The hub keeps no checksum that we could have verified, so the catalogue holds none. What
-``tsel models fetch`` downloads itself gets a ``FILE.sha256`` beside it, as ``sha256sum`` writes
-it, and is compared with it from then on.
+The catalogue holds no checksums, since we have none that we verified ourselves. What ``tsel
+models fetch`` downloads is compared with the one that the server names and gets a
+``FILE.sha256`` beside it, as ``sha256sum`` writes it, which it must match from then on.
 """
 
 import contextlib
@@ -38,13 +38,11 @@ class Part:
     Args:
         repo: its name.
         files: each is a file name, or several of which any will do, the best first.
-        plain: downloaded by us, to be continued and checked, instead of through the hub's client.
         revision: branch, tag or commit.
     """
 
     repo: str
     files: tuple[tuple[str, ...], ...]
-    plain: bool = False
     revision: str = "main"
 
 
@@ -70,7 +68,7 @@ CATALOGUE = {
     "clap": Weights(
         "LAION-CLAP, text and audio, 512: the checkpoint of the package laion-clap",
         (
-            Part("lukewys/laion_clap", ((LAION_CHECKPOINT,),), plain=True),
+            Part("lukewys/laion_clap", ((LAION_CHECKPOINT,),)),
             Part("roberta-base", ROBERTA_TOKENIZER),
         ),
         1860,

@@ -1,0 +1,72 @@
+import functools
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class FileServer:
+    """A small web server on this machine, with the habits of a model hub.
+
+    ``files`` maps paths to bytes. ``cut_after`` closes the connection after so many bytes, once.
+    ``redirect`` sends every path through another, ``ranges`` says whether parts can be asked for,
+    ``checksum`` is what the server claims, and ``asked`` collects (path, range) of all requests.
+    """
+
+    def __init__(self):
+        self.files, self.asked = {}, []
+        self.cut_after = self.checksum = self.status = None
+        self.ranges, self.redirect = True, False
+        handler = functools.partial(_Handler, self)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, site, *arguments):
+        self.site = site
+        super().__init__(*arguments)
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):  # noqa: N802
+        site, path = self.site, self.path.removeprefix("/cdn")
+        wanted = self.headers.get("Range")
+        site.asked.append((self.path, wanted))
+        content = site.files.get(path)
+        if content is None or site.status:
+            return self._answer(site.status or 404, {})
+        headers = {"X-Linked-ETag": f'"{site.checksum or hashlib.sha256(content).hexdigest()}"'}
+        if site.redirect and path == self.path:
+            return self._answer(302, {**headers, "Location": f"{site.url}/cdn{path}"})
+        if site.redirect:
+            headers = {}
+        start = int(wanted.split("=")[1].rstrip("-")) if wanted and site.ranges else 0
+        if start >= len(content):
+            return self._answer(416, {})
+        status = 206 if wanted and site.ranges else 200
+        return self._answer(status, headers, content[start:])
+
+    def _answer(self, status, headers, content=b""):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": len(content)}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        cut, self.site.cut_after = self.site.cut_after, None
+        self.wfile.write(content[:cut])
+
+
+@pytest.fixture
+def web():
+    server = FileServer()
+    yield server
+    server.close()
