@@ -38,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         site, path = self.site, self.path.removeprefix("/cdn")
         wanted = self.headers.get("Range")
         site.asked.append((self.path, wanted))
@@ -66,7 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def web():
+def web(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = FileServer()
     yield server
     server.close()

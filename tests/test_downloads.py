@@ -92,11 +92,10 @@ def test_a_missing_file_is_told_apart(web, url, target):
         download(url, target)
 
 
-def test_nobody_there(web, target):
-    web.close()
-    with pytest.raises(CheckpointError, match=rf"{web.url}/x: cannot be reached \(.*refused"):
-        download(f"{web.url}/x", target)
-    web.close = lambda: None
+def test_nobody_there(monkeypatch, target):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(CheckpointError, match=r"^http://127.0.0.1:9/x: cannot be .*refused"):
+        download("http://127.0.0.1:9/x", target)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "huggingface.co"])
@@ -107,7 +106,7 @@ def test_only_the_web(url, target):
 
 def test_a_place_that_cannot_be_written(url, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="cannot be written .*TSEL_CACHE"):
+    with pytest.raises(DataError, match=r"cannot be written .*TSEL_CACHE"):
         download(url, tmp_path / "file" / "x.bin")
 
 

@@ -12,6 +12,7 @@ from tselcli.models.weights import CATALOGUE, bundled_files, verify
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """A machine without any weights."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("TSEL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "cache" / "models"

@@ -1,5 +1,6 @@
 import json
 import shutil
+import socket
 import sys
 import warnings
 
@@ -28,12 +29,16 @@ SIZES = {"num_hidden_layers": 1, "hidden_size": 768, "num_attention_heads": 12}
 
 @pytest.fixture
 def bare_machine(tmp_path, monkeypatch):
-    """A machine without any weights: our cache and the hub's are empty, and there is no network."""
-    from huggingface_hub import constants
+    """A machine without any weights: our cache and the hub's are empty. Nobody may call out."""
+
+    def refuse(*arguments):
+        raise AssertionError("an encoder asked the network")
 
     monkeypatch.setenv("TSEL_CACHE", str(tmp_path / "tsel"))
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
     return tmp_path
 
 

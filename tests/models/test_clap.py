@@ -29,8 +29,8 @@ def files(laion_checkpoint):
 
 
 @pytest.fixture(scope="module")
-def clap(files):
-    return LaionClap(files)
+def clap(laion_checkpoint):
+    return open_text_encoder("clap", str(laion_checkpoint))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,11 @@ def test_gives_what_the_package_itself_gives(clap, laion_module):
     assert (clap.encode(TEXTS) - expected).abs().max() < 1e-6
     heard = laion_module.get_audio_embedding_from_data(noise(3)[None], use_tensor=False)
     assert np.abs(clap.encode_audio(noise(3), RATE).numpy() - heard[0]).max() < 1e-6
+
+
+def test_names_find_their_classes(clap, laion_checkpoint):
+    assert type(clap) is LaionClap
+    assert type(open_audio_encoder("clap-hf", str(laion_checkpoint))) is HfClap
 
 
 def test_both_agree_on_the_same_weights(clap, clap_hf):
