@@ -62,7 +62,7 @@ class FeatureCache:
         """Read an entry, or None where it is absent, damaged or half-written."""
         try:
             raw = self.path(key).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         digest, payload = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
         if len(digest) < DIGEST_BYTES or hashlib.sha256(payload).digest() != digest:
