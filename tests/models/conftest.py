@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tselcli.models.encoders import CompactTextEncoder
 
@@ -68,13 +69,22 @@ def roberta_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory):
-    """A one-layer ``bert-base-uncased`` of true width that spells words in letters."""
-    from transformers import BertConfig, BertModel
+    """A one-layer ``bert-base-uncased`` of true width that spells words in letters.
+
+    As in the original's file there are heads for two tasks, and norms have a gamma and a beta.
+    """
+    from transformers import BertConfig, BertForPreTraining
 
     folder = tmp_path_factory.mktemp("bert")
     pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), "dog", "rain"]
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(pieces), **SIZES)).save_pretrained(folder)
+    BertForPreTraining(BertConfig(vocab_size=len(pieces), **SIZES)).save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    for part in ("embeddings", "encoder.layer.0.attention.output", "encoder.layer.0.output"):
+        for new, old in (("weight", "gamma"), ("bias", "beta")):
+            value = tensors.pop(f"bert.{part}.LayerNorm.{new}")
+            tensors[f"bert.{part}.LayerNorm.{old}"] = value + 0.5
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "vocab.txt").write_text("\n".join(pieces))
     return folder
 

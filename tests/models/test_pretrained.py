@@ -71,6 +71,12 @@ def test_padding_does_not_change_the_vectors(case, encoder):
     assert (vectors[0, : len(expected)] - expected).abs().max() < 1e-5
 
 
+def test_old_names_in_the_original_bert_are_understood(bert_folder):
+    norm = open_token_encoder("bert", str(bert_folder))._network.embeddings.LayerNorm
+    assert (norm.weight - 1.5).abs().max() < 1e-6
+    assert (norm.bias - 0.5).abs().max() < 1e-6
+
+
 def test_other_texts_in_the_batch_change_nothing(encoder):
     together, masks = encoder.encode_tokens(TEXTS * 30)  # more than one batch
     for row, text in enumerate(TEXTS):
