@@ -1,5 +1,8 @@
+import os
 import pickle
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,12 +119,37 @@ def test_other_rates_are_resampled(clap):
     assert clap.encode_audio(slow, 32_000) @ clap.encode_audio(slow, RATE) < cosine
 
 
-def test_opening_leaves_the_import_path_and_the_tokenizers_alone(clap):
-    import transformers
+FRESH = """
+import socket, sys
+def refuse(*arguments):
+    raise AssertionError("asked the network")
+socket.getaddrinfo = socket.socket.connect = refuse
+before = list(sys.path)
+from tselcli.models.registry import open_text_encoder
+clap = open_text_encoder("clap", sys.argv[1])
+import transformers
+assert sys.path == before, set(sys.path) - set(before)
+assert "from_pretrained" not in vars(transformers.RobertaTokenizer)
+assert "from_pretrained" not in vars(transformers.RobertaModel)
+print(*clap.encode(["a dog barking"])[0].tolist())
+"""
 
-    assert [place for place in sys.path if place.endswith("laion_clap")] == []
-    assert "from_pretrained" not in vars(transformers.RobertaTokenizer)
-    assert transformers.RobertaModel.from_pretrained.__func__.__name__ == "from_pretrained"
+
+def test_a_fresh_process_needs_no_hub_and_leaves_everything_as_it_was(
+    clap, laion_checkpoint, tmp_path
+):
+    home = {"HF_HOME": str(tmp_path), "TSEL_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FRESH, str(laion_checkpoint)],
+        env={**os.environ, **home},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = torch.tensor([float(number) for number in done.stdout.split()])
+    assert (found - clap.encode(["a dog barking"])[0]).abs().max() < 1e-5
 
 
 def test_every_weight_of_transformers_comes_from_the_checkpoint(laion_checkpoint, clap_hf):
@@ -145,14 +173,25 @@ def test_tokenizer_is_found_beside_the_checkpoint_or_in_the_hub(
 
 
 class Rude:
+    """Pickled, it would write a file where it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
     def __reduce__(self):
-        return (open, ("/tmp/should-never-be-opened", "w"))
+        return (open, (str(self.path), "w"))
+
+
+def test_no_code_of_a_checkpoint_is_run(tmp_path):
+    torch.save({"state_dict": Rude(tmp_path / "written")}, tmp_path / "rude.pt")
+    with pytest.raises(CheckpointError, match="not a PyTorch file of plain tensors"):
+        read_laion_checkpoint(tmp_path / "rude.pt")
+    assert not (tmp_path / "written").exists()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Rude(), "damaged, or not a PyTorch file of plain tensors"),
         ({"state_dict": {"module.x": 3}}, "holds no network"),
         ({"epoch": 3}, "holds no network"),
         ({"x": torch.ones(2)}, r"holds no CLAP \(1 tensors, none of them text_branch"),
