@@ -173,7 +173,8 @@ def _without_the_hub(tensors: Mapping[str, Tensor], tokenizer: Path) -> Iterator
     Its import loads three tokenizers that nobody uses, and its constructor weights for the text
     branch, half a gigabyte, which the checkpoint replaces. So inside this context the former are
     nothing and the latter is an empty network of the checkpoint's sizes. Only RoBERTa's tokenizer
-    is real, and comes last: BART's may be another name of it. The import also puts a folder of the package on ``sys.path``, which ends with it.
+    is real, and comes last: BART's may be another name of it. The import also puts a folder of
+    the package on ``sys.path``, which is taken off again.
     """
     import transformers
 
