@@ -24,6 +24,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("acoustics",),
     ("corpora",),
     ("recipe",),
+    ("sections",),
     ("yamlfile", "problems", "files"),
     ("errors", "assets", "__init__"),
 ]
@@ -33,7 +34,17 @@ INSIDE = {
     ("cli", "cli_models"),
     ("cli", "cli_recipes"),
 }  # of one line, and meant so
-NO_TORCH = {"corpora", "acoustics", "metrics", "recipe", "yamlfile", "problems", "errors", "report"}
+NO_TORCH = {
+    "corpora",
+    "acoustics",
+    "metrics",
+    "recipe",
+    "sections",
+    "yamlfile",
+    "problems",
+    "errors",
+    "report",
+}
 HEAVY = {"torch", "torchaudio", "torchvision", "transformers", "laion_clap", "tokenizers"}
 MAX_FILE, MAX_FUNCTION = 300, 60
 FILES = sorted(PACKAGE.rglob("*.py"))

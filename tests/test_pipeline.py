@@ -73,13 +73,10 @@ def recipe(home):
                 "steps": 4,
                 "steps_per_epoch": 2,
                 "batch_size": 2,
-                "crop_s": 0.6,
-                "extra_queries": 3,
                 "warmup_steps": 1,
-                "rooms": 3,
-                "rooms_per_clip": 1,
                 "val_scenes": 2,
             },
+            "mixing": {"crop_s": 0.6, "extra_queries": 3, "rooms": 3, "rooms_per_clip": 1},
         }
     )
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+Place = tuple[int | str, ...]
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest known word, or nothing when none is near."""
@@ -29,7 +31,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     return [
         _explain_key(problem["loc"], model)
         if problem["type"] == "extra_forbidden"
-        else _explain_value(problem["loc"], problem["msg"], problem.get("ctx", {}))
+        else _explain_value(problem["loc"], problem["msg"], problem.get("ctx", {}), model)
         for problem in error.errors()
     ]
 
@@ -39,20 +41,35 @@ def heading(name: str, problems: Sequence[str]) -> str:
     return "\n  ".join([f"{name}: {len(problems)} problem(s)", *problems])
 
 
-def _explain_key(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    *section, key = map(str, place)
-    known = _keys(section, model)
+def _explain_key(place: Place, model: type[BaseModel]) -> str:
+    section, known = _section(place[:-1], model)
+    key = str(place[-1])
     hint = did_you_mean(key, known) or f"; known keys: {', '.join(known)}"
     return f"{'.'.join(section) or 'recipe'}: unknown key '{key}'{hint}"
 
 
-def _explain_value(place: tuple[int | str, ...], message: str, context: dict[str, Any]) -> str:
+def _explain_value(
+    place: Place, message: str, context: dict[str, Any], model: type[BaseModel]
+) -> str:
     reason = context.get("error", message)  # our own ValueError, without pydantic's preface
-    return ": ".join(filter(None, [".".join(map(str, place)), str(reason)]))
+    section, _ = _section(place, model)
+    return ": ".join(filter(None, [".".join(section), str(reason)]))
 
 
-def _keys(section: Sequence[str], model: Any) -> list[str]:
-    for key in section:
-        annotation = model.model_fields[key].annotation
-        model = next(iter(typing.get_args(annotation)), annotation)  # `Published | None`
-    return list(model.model_fields)
+def _section(place: Place, model: type[BaseModel]) -> tuple[list[str], list[str]]:
+    """Follow a place into the model: its keys as the user wrote them, and the known keys there.
+
+    Where a section is of one of several kinds, pydantic puts the kind's name into the place.
+    """
+    keys: list[str] = []
+    kinds: list[type[BaseModel]] = [model]
+    for key in map(str, place):
+        if len(kinds) > 1:
+            kinds = [kind for kind in kinds if kind.model_fields["name"].default == key]
+            continue
+        keys.append(key)
+        field = kinds[0].model_fields.get(key) if kinds else None
+        annotation = field.annotation if field else None
+        choices = typing.get_args(annotation) or (annotation,)
+        kinds = [c for c in choices if isinstance(c, type) and issubclass(c, BaseModel)]
+    return keys, list(kinds[0].model_fields) if kinds else []

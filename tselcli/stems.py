@@ -30,7 +30,8 @@ from tselcli.features.cache import FeatureCache, content_key
 from tselcli.features.stft import mel_bands, mel_power, reference_power, stft
 from tselcli.models.mixer import Stem
 from tselcli.processes import spread
-from tselcli.recipe import FeatureRecipe, Recipe, load_recipe
+from tselcli.recipe import Recipe, load_recipe
+from tselcli.sections import FeatureRecipe
 
 PLACES_PER_ROOM = 4
 Parts = Iterator[list[Stem]]
@@ -86,7 +87,7 @@ def stem_takes(recipe: Recipe, corpus: Corpus) -> list[list[Take]]:
     Returns:
         The takes of each of the ``train.rooms`` rooms.
     """
-    rooms: list[list[Take]] = [[] for _ in range(recipe.train.rooms)]
+    rooms: list[list[Take]] = [[] for _ in range(recipe.mixing.rooms)]
     shared = {
         "kind": "stem",
         "version": STEM_VERSION,
@@ -94,13 +95,13 @@ def stem_takes(recipe: Recipe, corpus: Corpus) -> list[list[Take]]:
         "array": recipe.scene.array.model_dump(mode="json"),
         "longest_s": recipe.scene.duration_s,
         "features": recipe.features.model_dump(mode="json"),
-        "speed": recipe.train.speed,
-        "rooms": recipe.train.rooms,
+        "speed": recipe.mixing.speed,
+        "rooms": recipe.mixing.rooms,
         "seed": recipe.seed,
     }
     for clip in corpus.clips:
         sound = file_digest(clip)
-        for version in range(recipe.train.rooms_per_clip):
+        for version in range(recipe.mixing.rooms_per_clip):
             key = content_key(**shared, sound=sound, take=version)
             rooms[int(key[:8], 16) % len(rooms)].append(Take(clip, version, key))
     return rooms
@@ -145,7 +146,7 @@ def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: npt.NDArray[Any
     """Put one take's stem into the cache; False where the clip is unreadable or silent."""
     rng = scene_rng(recipe.seed, take.key, 0)
     rate = recipe.features.sample_rate
-    speed = float(rng.uniform(1 - recipe.train.speed, 1 + recipe.train.speed))
+    speed = float(rng.uniform(1 - recipe.mixing.speed, 1 + recipe.mixing.speed))
     try:
         sound = _at_speed(read_clip(take.clip, rate), speed)
     except DataError:

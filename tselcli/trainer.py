@@ -62,7 +62,7 @@ class Run:
         vectors = self.text.encode(captions).cpu()
         table = dict(zip(captions, vectors, strict=True))
         rng = np.random.default_rng([recipe.seed, 7])
-        self.mixer = Mixer(stems, table, rules, recipe.features, rng)
+        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, rules.batch_size)
 
     def fit(self) -> None:
         """Train until the steps, the minutes or the patience are used up."""
@@ -107,7 +107,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rules.lr * factor
         batch = self.mixer.batch().to(self.device)
-        loss, parts = batch_loss(self.net, batch, rules)
+        loss, parts = batch_loss(self.net, batch, self.recipe.mixing)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), rules.clip_grad)

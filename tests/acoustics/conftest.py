@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from tselcli.corpora.clip import Clip, Corpus
-from tselcli.recipe import RoomRecipe, SceneRecipe
+from tselcli.sections import RoomRecipe, SceneRecipe
 
 RATE = 8_000
 

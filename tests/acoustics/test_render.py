@@ -11,7 +11,7 @@ from tselcli.acoustics.rirs import shoebox_rirs
 from tselcli.acoustics.scene import draw_scene
 from tselcli.corpora.clip import Corpus
 from tselcli.errors import DataError
-from tselcli.recipe import ArrayRecipe, RoomRecipe, SceneRecipe
+from tselcli.sections import ArrayRecipe, RoomRecipe, SceneRecipe
 
 RATE = 8_000
 

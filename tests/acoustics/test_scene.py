@@ -7,7 +7,7 @@ from tselcli.acoustics.geometry import azimuth_of, turn, wrap_deg
 from tselcli.acoustics.scene import draw_scene, scene_rng
 from tselcli.corpora.clip import Corpus
 from tselcli.errors import DataError, RecipeError
-from tselcli.recipe import ArrayRecipe, RoomRecipe, SceneRecipe
+from tselcli.sections import ArrayRecipe, RoomRecipe, SceneRecipe
 
 
 def test_a_scene_depends_on_seed_split_and_index_only(quick, corpus):

@@ -14,7 +14,8 @@ from tselcli.commands.simulate import Summary, simulate
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.errors import DataError, RecipeError
-from tselcli.recipe import Recipe, RoomRecipe, SceneRecipe, load_recipe
+from tselcli.recipe import Recipe, load_recipe
+from tselcli.sections import RoomRecipe, SceneRecipe
 
 RATE = 8_000
 

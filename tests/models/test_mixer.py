@@ -7,10 +7,10 @@ import torch
 from tselcli.corpora.clip import Clip
 from tselcli.models.losses import ABSENT, UNDECIDED
 from tselcli.models.mixer import Mixer, Stem
-from tselcli.recipe import FeatureRecipe, TrainRecipe
+from tselcli.sections import FeatureRecipe, MixingRecipe
 
 FEATURES = FeatureRecipe()
-RULES = TrainRecipe(batch_size=6, sources=(2, 3), extra_queries=5, absent_queries=3)
+RULES = MixingRecipe(sources=(2, 3), extra_queries=5, absent_queries=3)
 
 
 def clip(label, groups=()):
@@ -36,7 +36,7 @@ def mixer(rules=RULES, seed=0):
         for stem in stems()
         for caption in stem.clip.captions
     }
-    return Mixer(stems(), text, rules, FEATURES, np.random.default_rng(seed))
+    return Mixer(stems(), text, rules, FEATURES, np.random.default_rng(seed), 6)
 
 
 def test_the_same_generator_gives_the_same_batches():
@@ -111,7 +111,7 @@ def replace_rules(**changes):
 
 
 def replace_stems(machine, chosen):
-    return Mixer(chosen, machine.text, machine.recipe, FEATURES, np.random.default_rng(0))
+    return Mixer(chosen, machine.text, machine.recipe, FEATURES, np.random.default_rng(0), 6)
 
 
 def test_a_short_sound_lies_whole_inside_the_crop():

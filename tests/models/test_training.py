@@ -17,7 +17,8 @@ from tselcli.models.training import (
     learning_rate,
     pick_device,
 )
-from tselcli.recipe import TrainRecipe, recipe_from_dict
+from tselcli.recipe import recipe_from_dict
+from tselcli.sections import MixingRecipe, TrainRecipe
 
 SQUARE = parse_array("square:0.12")
 
@@ -65,7 +66,7 @@ def scene_batch():
 def test_the_network_overfits_one_batch():
     torch.manual_seed(0)
     net = MaskNet(n_mels=16, text_dim=8, width=8, levels=2, embed_dim=16, dropout=0.0)
-    batch, rules = scene_batch(), TrainRecipe()
+    batch, rules = scene_batch(), MixingRecipe()
     optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
     for _ in range(60):
         loss, parts = batch_loss(net, batch, rules)

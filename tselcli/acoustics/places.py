@@ -11,7 +11,7 @@ import numpy as np
 from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, sized_array, turn, wrap_deg
 from tselcli.acoustics.rirs import Room
 from tselcli.errors import RecipeError
-from tselcli.recipe import RoomRecipe, SceneRecipe
+from tselcli.sections import RoomRecipe, SceneRecipe
 
 ROOM_TRIES = 100
 POSITION_TRIES = 100

@@ -19,7 +19,7 @@ from tselcli.acoustics.places import Place, draw_place, rounded_deg
 from tselcli.acoustics.rirs import Room
 from tselcli.corpora.clip import Clip, Corpus, compatible, read_clip
 from tselcli.errors import DataError
-from tselcli.recipe import SceneRecipe
+from tselcli.sections import SceneRecipe
 
 Point = tuple[float, float, float]
 SPLITS = ("train", "val", "test")

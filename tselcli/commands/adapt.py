@@ -116,7 +116,8 @@ def _listen(
             advance()
     kinds = {stem.clip.label: stem.clip for stem in stems}
     number = {label: k for k, label in enumerate(kinds)}
-    mixer = Mixer(stems, {}, recipe.train, recipe.features, rng)
+    size = recipe.train.batch_size
+    mixer = Mixer(stems, {}, recipe.mixing, recipe.features, rng, size)
     heard = []
     with progress_bar("mixtures", batches, unit="batches") as advance, torch.no_grad():
         for _ in range(batches):

@@ -25,7 +25,8 @@ from tselcli.metrics import chance_levels, score
 from tselcli.models.localizer import Localizer
 from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
-from tselcli.recipe import FeatureRecipe, Recipe
+from tselcli.recipe import Recipe
+from tselcli.sections import FeatureRecipe
 
 AUDIBLE = 1e-6  # power of a bin over the loudest; below it nobody can say whose it is
 

@@ -25,6 +25,7 @@ from tselcli.errors import CheckpointError, RecipeError
 from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder, from_tensors
 from tselcli.models.mask import MaskNet, Readout
 from tselcli.recipe import Recipe, recipe_from_dict, recipe_to_yaml
+from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
 
 FORMAT = "tsel-checkpoint-1"
@@ -45,14 +46,21 @@ class Checkpoint:
 
 
 def build_net(recipe: Recipe, text_dim: int) -> MaskNet:
-    """Make the untrained network that a recipe describes."""
+    """Make the untrained mask network that a recipe describes.
+
+    Raises:
+        ValueError: the recipe describes another model.
+    """
+    rules = recipe.model
+    if not isinstance(rules, MaskRecipe):
+        raise ValueError(f"model {rules.name}: not a mask network")
     return MaskNet(
         n_mels=recipe.features.n_mels,
         text_dim=text_dim,
-        width=recipe.model.width,
-        levels=recipe.model.levels,
-        embed_dim=recipe.model.embed_dim,
-        dropout=recipe.model.dropout,
+        width=rules.width,
+        levels=rules.levels,
+        embed_dim=rules.embed_dim,
+        dropout=rules.dropout,
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from tselcli.corpora.clip import Clip, compatible
 from tselcli.features.stft import log_mel, mel_bands
 from tselcli.models.losses import ABSENT, UNDECIDED
-from tselcli.recipe import FeatureRecipe, TrainRecipe
+from tselcli.sections import FeatureRecipe, MixingRecipe
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,16 @@ class Mixer:
         self,
         stems: Sequence[Stem],
         text: dict[str, Tensor],
-        recipe: TrainRecipe,
+        recipe: MixingRecipe,
         features: FeatureRecipe,
         rng: np.random.Generator,
+        batch_size: int,
     ) -> None:
         self.stems = stems
         self.text = text
         self.recipe = recipe
         self.rng = rng
+        self.batch_size = batch_size
         self.n_frames = round(
             recipe.crop_s * features.sample_rate / features.hop / features.mel_pool
         )
@@ -101,8 +103,7 @@ class Mixer:
         """
         low, high = self.recipe.sources
         chosen = [
-            self._choose(int(self.rng.integers(low, high + 1)))
-            for _ in range(self.recipe.batch_size)
+            self._choose(int(self.rng.integers(low, high + 1))) for _ in range(self.batch_size)
         ]
         power = np.zeros((len(chosen), high, self.n_frames, self.n_mels), dtype=np.float32)
         for b, members in enumerate(chosen):

@@ -26,7 +26,7 @@ from tselcli.models.losses import (
 )
 from tselcli.models.mask import AUDIBLE, MaskNet, Readout, coarse, fine
 from tselcli.models.mixer import Batch
-from tselcli.recipe import TrainRecipe
+from tselcli.sections import MixingRecipe, TrainRecipe
 
 TARGET_SPREAD_DEG = 4.0
 EVIDENCE_STEP_DEG = 3.0
@@ -75,7 +75,7 @@ def learning_rate(recipe: TrainRecipe, step: int, progress: float) -> float:
     return warm
 
 
-def batch_loss(net: MaskNet, batch: Batch, recipe: TrainRecipe) -> tuple[Tensor, dict[str, float]]:
+def batch_loss(net: MaskNet, batch: Batch, recipe: MixingRecipe) -> tuple[Tensor, dict[str, float]]:
     """Compute the training loss of a batch and its parts, in nats."""
     cells = net.cells(batch.picture)
     loudness = audible(batch.picture)
