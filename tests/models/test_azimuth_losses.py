@@ -35,11 +35,12 @@ def histograms(seed, sparse=False):
     return logits, target
 
 
-@pytest.mark.parametrize("azimuth", [-180.0, -179.0, -90.25, 0.0, 0.5, 44.7, 179.9])
-def test_a_target_is_the_normal_density_around_the_circle(azimuth):
-    target = gaussian_target(azimuths(azimuth))[0].numpy()
-    turns = azimuth + 360.0 * np.arange(-3, 4)
-    density = stats.norm.pdf(AZIMUTHS[:, None], turns, 5.0).sum(axis=1)
+@pytest.mark.parametrize("sigma", [5.0, 60.0])
+@pytest.mark.parametrize("azimuth", [-180.0, -90.25, 0.0, 0.5, 44.7, 179.9, 700.0])
+def test_a_target_is_the_normal_density_around_the_circle(azimuth, sigma):
+    target = gaussian_target(azimuths(azimuth), sigma)[0].numpy()
+    turns = azimuth + 360.0 * np.arange(-4, 5)
+    density = stats.norm.pdf(AZIMUTHS[:, None], turns, sigma).sum(axis=1)
     np.testing.assert_allclose(target, density / density.sum(), atol=1e-12)
 
 

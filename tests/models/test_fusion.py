@@ -210,6 +210,16 @@ def test_attention_refuses_an_embedding_of_the_mixture():
         net(torch.randn(1, PAIRS, 5, LAGS), torch.randn(1, 3, 16), audio=torch.randn(1, 512))
 
 
+def test_the_clip_token_stands_before_frames_that_know_their_place():
+    net = CrossAttentionNet(token_dim=16, dropout=0.0)
+    gcc, text = torch.randn(1, PAIRS, 25, LAGS), torch.randn(1, 3, 16)
+    queries = net._queries(gcc)
+    torch.testing.assert_close(queries[0, 0], net.clip)
+    frames = 16 * net.correlations(pool_frames(gcc, 5))  # times the root of 256
+    torch.testing.assert_close(queries[0, 1:], frames[0] + sinusoids(5, 256))
+    assert (net(gcc.flip(2), text) - net(gcc, text)).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_a_frame_hears_the_future_only_if_asked_to(both_ways):
     net = ConcatLstm(bidirectional=both_ways)
