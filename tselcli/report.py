@@ -196,14 +196,15 @@ def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
     table.add_column("Heard")
     table.add_column("Or else")
     for answer in answers:
-        style = "" if answer.get("present", True) else "dim"
+        style = "dim" if answer.get("present") is False else ""
         table.add_row(*_answer_cells(answer), style=style)
     return table
 
 
 def _answer_cells(answer: Row) -> list[Text]:
     azimuth = float(answer["azimuth_deg"])
-    present = bool(answer.get("present", True))
+    heard = {True: ("yes", "green"), False: ("no", "yellow"), None: ("?", "")}
+    said, colour = heard[answer.get("present")]
     others = [
         f"{other['azimuth_deg']:+.0f}° ({100 * other['score']:.0f} %)"
         for other in answer.get("alternatives", ())
@@ -213,7 +214,7 @@ def _answer_cells(answer: Row) -> list[Text]:
         Text(f"{round(azimuth, 1) + 0.0:+.1f}°"),
         Text(direction_words(azimuth)),
         Text(f"{100 * answer['confidence']:.0f} %"),
-        Text("yes", style="green") if present else Text("no", style="yellow"),
+        Text(said, style=colour),
         Text("\n".join(others)),
     ]
 

@@ -1,89 +1,123 @@
-"""A training run in progress: networks, optimiser, counters, and the files it leaves."""
+"""A training run in progress: what all models share, and the files that a run leaves.
+
+A :class:`Task` knows what is learnt: it gives the loss of a new batch, judges a network on the
+validation scenes and writes the checkpoint. The run does the rest: optimiser and schedule,
+averaged weights, early stopping, ``log.csv``, ``last.pt`` to resume from, and several processes
+under ``torchrun``, whose gradients are averaged after every step.
+"""
 
 import csv
 import math
+import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, distributed, nn
 
 from tselcli.console import Advance, progress_bar
-from tselcli.dataset import Trial, padded_others
-from tselcli.errors import CheckpointError
-from tselcli.metrics import mae, selection_accuracy
-from tselcli.models.checkpoint import Checkpoint, build_net, load_checkpoint, save_checkpoint
-from tselcli.models.encoders import CompactTextEncoder
-from tselcli.models.localizer import Localizer
-from tselcli.models.mask import MaskNet, Readout
-from tselcli.models.mixer import Mixer, Stem
-from tselcli.models.training import (
-    averaged,
-    batch_loss,
-    cell_evidence,
-    fit_readout,
-    learning_rate,
-)
+from tselcli.errors import CheckpointError, RecipeError
+from tselcli.models.training import averaged, learning_rate
 from tselcli.recipe import Recipe
 
-COLUMNS = ("epoch", "step", "minutes", "lr", "loss", "mask", "choice", "presence")
+COLUMNS = ("epoch", "step", "minutes", "lr", "loss")
 VALIDATION = ("val_mae_deg", "val_selection", "best")
 
 
-class Run:
-    """What a run is made of, and everything that resumes."""
+class Task(Protocol):
+    """What a model learns, and from what.
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        out: Path,
-        stems: list[Stem],
-        trials: list[Trial],
-        text: CompactTextEncoder,
-        device: torch.device,
-    ) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.out, self.trials, self.device = recipe, out, trials, device
-        self.text = text.to(device)
-        self.net = build_net(recipe, text.dim).to(device)
-        self.average = averaged(self.net, recipe.train.ema)
-        self.readout = Readout(recipe.features.n_mels).to(device)
-        rules = recipe.train
+    Attributes:
+        net: the network, untrained, on its device.
+        parts: names of the terms of the loss, for the log.
+    """
+
+    net: nn.Module
+    parts: tuple[str, ...]
+
+    def loss(self, net: nn.Module) -> tuple[Tensor, dict[str, float]]:
+        """Compute the loss of a new batch, and its terms."""
+        ...
+
+    def figures(self, net: nn.Module) -> dict[str, float]:
+        """Judge a network on the validation scenes: ``val_mae_deg`` and ``val_selection``."""
+        ...
+
+    def save(self, path: Path, net: nn.Module, figures: dict[str, float]) -> None:
+        """Write a checkpoint whole or not at all."""
+        ...
+
+    def finish(self, path: Path) -> dict[str, Any]:
+        """Do what comes after training to the best checkpoint; gives its figures."""
+        ...
+
+    def state(self) -> Any:
+        """Give what the next batches depend on, in plain values."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Go on where ``state`` was taken."""
+        ...
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Give the number of this process and how many train together: (0, 1) without torchrun."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+class Run:
+    """Everything of a run that resumes."""
+
+    def __init__(self, recipe: Recipe, out: Path, task: Task, device: torch.device) -> None:
+        self.recipe, self.out, self.task, self.device = recipe, out, task, device
+        self.rank, self.world = rank_and_world()
+        if self.world > 1 and not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        self.average = averaged(task.net, recipe.train.ema)
         self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=rules.lr, weight_decay=rules.weight_decay
+            task.net.parameters(), lr=recipe.train.lr, weight_decay=recipe.train.weight_decay
         )
         self.step = 0
         self.seconds = 0.0
         self.best: dict[str, float] = {}
         self.stale = 0
-        captions = sorted({caption for stem in stems for caption in stem.clip.captions})
-        vectors = self.text.encode(captions).cpu()
-        table = dict(zip(captions, vectors, strict=True))
-        rng = np.random.default_rng([recipe.seed, 7])
-        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, rules.batch_size)
 
     def fit(self) -> None:
-        """Train until the steps, the minutes or the patience are used up."""
+        """Train until the steps, the minutes or the patience are used up.
+
+        Raises:
+            RecipeError: a batch does not fit into the memory of the GPU.
+        """
         rules = self.recipe.train
         with progress_bar("steps", rules.steps, unit="steps", done=self.step) as advance:
             while self._share_done() < 1 and self.stale < rules.patience:
                 figures = self._epoch(advance)
                 figures |= self._validate()
-                self._log(figures)
-                self.save()
+                if self.rank == 0:
+                    self._log(figures)
+                    self.save()
 
     def _share_done(self) -> float:
         rules = self.recipe.train
         share = self.step / rules.steps
-        return share if rules.minutes is None else max(share, self.seconds / 60 / rules.minutes)
+        return share if rules.minutes is None else max(share, self._minutes() / rules.minutes)
+
+    def _minutes(self) -> float:
+        """Give the minutes of training; the same in all processes, so that they end together."""
+        return float(self._agreed([self.seconds / 60])[0])
+
+    def _agreed(self, values: list[Any]) -> list[Any]:
+        """Take the values of the first process."""
+        if self.world > 1:
+            distributed.broadcast_object_list(values, src=0)
+        return values
 
     def _epoch(self, advance: Advance) -> dict[str, float]:
         rules = self.recipe.train
         total: dict[str, float] = {}
         count = 0
-        self.net.train()
+        self.task.net.train()
         while count < rules.steps_per_epoch and self._share_done() < 1:
             began = time.monotonic()
             parts = self._one_step()
@@ -96,61 +130,56 @@ class Run:
     def _standing(self) -> str:
         if not self.best:
             return ""
-        return (
-            f", best validation: {self.best['val_mae_deg']:.1f} degrees, "
-            f"{100 * self.best['val_selection']:.0f} % right"
-        )
+        right = self.best["val_selection"]
+        chosen = "" if math.isnan(right) else f", {100 * right:.0f} % right"
+        return f", best validation: {self.best['val_mae_deg']:.1f} degrees{chosen}"
 
     def _one_step(self) -> dict[str, float]:
         rules = self.recipe.train
+        net = self.task.net
         factor = learning_rate(rules, self.step, self._share_done())
         for group in self.optimiser.param_groups:
             group["lr"] = rules.lr * factor
-        batch = self.mixer.batch().to(self.device)
-        loss, parts = batch_loss(self.net, batch, self.recipe.mixing)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), rules.clip_grad)
+        try:
+            half = rules.precision == "bfloat16"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                loss, parts = self.task.loss(net)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+        except torch.OutOfMemoryError as error:
+            raise RecipeError(
+                f"train.batch_size={rules.batch_size}: does not fit into the memory of "
+                f"{self.device}; try --set train.batch_size={max(1, rules.batch_size // 2)}"
+            ) from error
+        self._share_gradients(net)
+        nn.utils.clip_grad_norm_(net.parameters(), rules.clip_grad)
         self.optimiser.step()
-        self.average.update_parameters(self.net)
+        self.average.update_parameters(net)
         self.step += 1
         return {"lr": rules.lr * factor, "loss": float(loss.detach()), **parts}
 
-    def _localizer(self) -> Localizer:
-        net = self.average.module
-        assert isinstance(net, MaskNet)
-        net.eval()
-        return Localizer(Checkpoint(net, self.readout, self.text, self.recipe, {}, "in training"))
+    def _share_gradients(self, net: nn.Module) -> None:
+        """Average the gradients over all processes."""
+        if self.world > 1:
+            for parameter in net.parameters():
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.world
 
     def _validate(self) -> dict[str, float]:
-        figures = self._figures(self._localizer())
-        better = figures["val_mae_deg"] < self.best.get("val_mae_deg", np.inf)
+        net = self.average.module
+        net.eval()
+        figures: dict[str, float] = self.task.figures(net) if self.rank == 0 else {}
+        figures = self._agreed([figures])[0]
+        better = figures["val_mae_deg"] < self.best.get("val_mae_deg", math.inf)
         self.stale = 0 if better else self.stale + 1
         if better:
             self.best = figures | {"step": self.step}
-            self._save_best()
+            if self.rank == 0:
+                best = self.best | {"minutes": self.seconds / 60}
+                self.task.save(self.out / "best.safetensors", net, best)
         return figures | {"best": float(better)}
-
-    def _figures(self, localizer: Localizer) -> dict[str, float]:
-        found = np.array(
-            [
-                localizer.locate(t.signal, t.scene.sample_rate, [t.query], t.array)[0].azimuth_deg
-                for t in self.trials
-            ]
-        )
-        truth = np.array([trial.azimuth_deg for trial in self.trials])
-        others = padded_others(trial.others_deg for trial in self.trials)
-        chosen = selection_accuracy(found, truth, others)
-        return {
-            "val_mae_deg": mae(found, truth),
-            "val_selection": math.nan if chosen is None else chosen,
-        }
-
-    def _save_best(self) -> None:
-        net = self.average.module
-        figures = self.best | {"minutes": self.seconds / 60}
-        path = self.out / "best.safetensors"
-        save_checkpoint(path, net, self.readout, self.text, self.recipe, figures)
 
     def _log(self, parts: dict[str, float]) -> None:
         path = self.out / "log.csv"
@@ -158,7 +187,7 @@ class Run:
         epoch = -(-self.step // self.recipe.train.steps_per_epoch)
         row = {"epoch": epoch, "step": self.step, "minutes": self.seconds / 60, **parts}
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS + VALIDATION)
+            writer = csv.DictWriter(file, COLUMNS + self.task.parts + VALIDATION)
             if new:
                 writer.writeheader()
             writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
@@ -166,11 +195,11 @@ class Run:
     def save(self) -> None:
         """Write last.pt under a temporary name and rename it."""
         state = {
-            "net": self.net.state_dict(),
+            "net": self.task.net.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "torch_rng": torch.get_rng_state(),
-            "rng": self.mixer.rng.bit_generator.state,
+            "task": self.task.state(),
             "counters": {"step": self.step, "seconds": self.seconds, "stale": self.stale},
             "best": self.best,
         }
@@ -187,11 +216,11 @@ class Run:
         path = self.out / "last.pt"
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-            self.net.load_state_dict(state["net"])
+            self.task.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["torch_rng"].cpu())
-            self.mixer.rng.bit_generator.state = state["rng"]
+            self.task.restore(state["task"])
         except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
             raise CheckpointError(
                 f"{path}: cannot resume from it ({error}); delete the run and train anew"
@@ -200,25 +229,11 @@ class Run:
         self.seconds, self.stale = state["counters"]["seconds"], state["counters"]["stale"]
 
     def finish(self) -> dict[str, Any]:
-        """Fit the readout to the best weights on the validation scenes, and save both.
-
-        Returns:
-            The figures before and after.
-        """
-        best = load_checkpoint(str(self.out / "best.safetensors"), self.device)
-        localizer = Localizer(best)
-        evidence = []
-        for trial in self.trials:
-            audio = localizer.prepare(trial.signal, trial.scene.sample_rate, trial.array)
-            truth = (trial.array, trial.azimuth_deg)
-            evidence.append(cell_evidence(localizer, audio, trial.query, truth))
-        best.readout.requires_grad_(True)
-        nats = fit_readout(best.readout, evidence)
-        best.readout.requires_grad_(False)
-        figures = self._figures(localizer)
-        before = dict(best.figures)
-        after = {f"{name}_fitted": value for name, value in figures.items()}
-        summary = before | after | {"readout_nats": nats}
-        path = self.out / "best.safetensors"
-        save_checkpoint(path, best.net, best.readout, best.text, self.recipe, summary)
-        return summary
+        """Close the run; gives the figures of the best epoch."""
+        figures = dict(self.best)
+        if self.rank == 0:
+            figures |= self.task.finish(self.out / "best.safetensors")
+        if self.world > 1:
+            distributed.barrier()
+            distributed.destroy_process_group()
+        return figures

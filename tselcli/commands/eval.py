@@ -22,6 +22,8 @@ from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import reference_power, stft
 from tselcli.files import write_text_atomically
 from tselcli.metrics import chance_levels, score
+from tselcli.models.direct import DirectLocalizer
+from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.localizer import Localizer
 from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
@@ -67,8 +69,8 @@ def evaluate(
         CheckpointError: the model cannot be loaded.
     """
     torch_device = pick_device(device)
-    localizer = Localizer.load(model, str(torch_device))
-    chosen = recipe or localizer.checkpoint.recipe
+    localizer = open_localizer(model, torch_device)
+    chosen = recipe or localizer.recipe
     total, trials = _trials(chosen, data, split, count, seed, jobs, baselines)
     began = time.monotonic()
     scenes = []
@@ -115,7 +117,7 @@ def _first(trials: Iterator[Trial], count: int) -> Iterator[Trial]:
         yield trial
 
 
-def _judge(localizer: Localizer, trial: Trial, baselines: bool) -> dict[str, Any]:
+def _judge(localizer: Localizer | DirectLocalizer, trial: Trial, baselines: bool) -> dict[str, Any]:
     """Answer one trial with every system."""
     scene = trial.scene
     answer = localizer.locate(trial.signal, scene.sample_rate, [trial.query], trial.array)[0]

@@ -10,10 +10,13 @@ from typing import Any
 from tselcli.acoustics.geometry import MicArray, parse_array
 from tselcli.corpora.audio import read_audio
 from tselcli.errors import DataError, RecipeError, TselError
+from tselcli.models.direct import DirectLocalizer
+from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.localizer import Answer, Localizer
 from tselcli.models.training import pick_device
 
 CONVENTION = "degrees, counter-clockwise, 0 = front, [-180, 180)"
+Locator = Localizer | DirectLocalizer
 MAX_QUERY_LETTERS = 100_000
 MAX_PAIRS_BYTES = 100_000_000
 
@@ -48,7 +51,7 @@ def localize(
     for query in queries:
         check_query(query)
     geometry = parse_array(array)
-    localizer = Localizer.load(model, str(pick_device(device)))
+    localizer = open_localizer(model, pick_device(device))
     for path in audio:
         yield from _ask(localizer, path, queries, geometry, top)
 
@@ -74,7 +77,7 @@ def localize_batch(
     """
     rows = read_pairs(pairs)
     geometry = parse_array(array)
-    localizer = Localizer.load(model, str(pick_device(device)))
+    localizer = open_localizer(model, pick_device(device))
     for audio, queries in _runs(rows):
         yield from _ask_each(localizer, audio, queries, geometry, top)
 
@@ -138,7 +141,11 @@ def _runs(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _ask_each(
-    localizer: Localizer, audio: str, queries: list[str], array: MicArray, top: int
+    localizer: Locator,
+    audio: str,
+    queries: list[str],
+    array: MicArray,
+    top: int,
 ) -> Iterator[dict[str, Any]]:
     """Answer the queries of one recording; what cannot be answered becomes an error record."""
     problems: dict[int, str] = {}
@@ -161,7 +168,11 @@ def _ask_each(
 
 
 def _ask(
-    localizer: Localizer, path: Path, queries: Sequence[str], array: MicArray, top: int
+    localizer: Locator,
+    path: Path,
+    queries: Sequence[str],
+    array: MicArray,
+    top: int,
 ) -> Iterator[dict[str, Any]]:
     signal, rate = read_audio(path)
     try:

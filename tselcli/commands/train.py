@@ -1,30 +1,35 @@
-"""``tsel train``: teach the mask network to find described sounds.
+"""``tsel train``: teach a network to find described sounds.
 
 A run folder is resumable at every epoch and says all that is needed to repeat it:
 
     RUN/recipe.yaml       the full resolved recipe
     RUN/log.csv           one line per epoch
-    RUN/best.safetensors  averaged weights of the best epoch, readout and text encoder inside
+    RUN/best.safetensors  averaged weights of the best epoch, and all that goes with them
     RUN/last.pt           state to resume from
 
-Clips placed in rooms are kept in the feature cache (``$TSEL_CACHE``) and shared by all runs.
+The mask model learns from mixtures of clips in rooms, which are kept in the feature cache
+(``$TSEL_CACHE``) and shared by all runs; the paper's models learn from whole scenes. Under
+``torchrun`` several processes train together, each on batches of its own.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 from tselcli.console import progress_bar
 from tselcli.dataset import Trial, folder_trials, fresh_trials
 from tselcli.errors import DataError, RecipeError
+from tselcli.examples import Example, FolderExamples, fresh_examples
 from tselcli.features.cache import default_cache
 from tselcli.files import write_text_atomically
-from tselcli.models.encoders import CompactTextEncoder, bundled_text_encoder, load_text_weights
+from tselcli.models.encoders import bundled_text_encoder, load_text_weights
 from tselcli.models.mixer import Stem
 from tselcli.models.training import pick_device
 from tselcli.recipe import Recipe, recipe_to_yaml
 from tselcli.stems import folder_stems, fresh_stems
-from tselcli.trainer import Run
+from tselcli.trainer import Run, Task, rank_and_world
 
 Item = TypeVar("Item")
 
@@ -59,13 +64,11 @@ def train(
         CheckpointError: last.pt is damaged.
     """
     chosen = pick_device(device)
-    _open_run(recipe, out, resume)
-    text = _text_encoder(recipe)
-    stems = _stems(recipe, data, jobs)
-    trials = _trials(recipe, val_data, jobs)
-    if len({stem.clip.label for stem in stems}) < 2:
-        raise DataError("training needs sounds of at least two kinds; enlarge corpus.source")
-    run = Run(recipe, out, stems, trials, text, chosen)
+    rank, _ = rank_and_world()
+    if rank == 0:
+        _open_run(recipe, out, resume)
+    prepare = _mask_task if recipe.model.name == "mask" else _direct_task
+    run = Run(recipe, out, prepare(recipe, data, val_data, chosen, jobs), chosen)
     if resume and (out / "last.pt").exists():
         run.restore()
     run.fit()
@@ -83,9 +86,43 @@ def _open_run(recipe: Recipe, out: Path, resume: bool) -> None:
     write_text_atomically(stored, yaml)
 
 
-def _text_encoder(recipe: Recipe) -> CompactTextEncoder:
+def _mask_task(
+    recipe: Recipe, data: Path | None, val_data: Path | None, device: torch.device, jobs: int
+) -> Task:
+    from tselcli.mask_task import MaskTask
+
     weights = recipe.model.text_weights
-    return bundled_text_encoder() if weights is None else load_text_weights(Path(weights))
+    text = bundled_text_encoder() if weights is None else load_text_weights(Path(weights))
+    stems = _stems(recipe, data, jobs)
+    if len({stem.clip.label for stem in stems}) < 2:
+        raise DataError("training needs sounds of at least two kinds; enlarge corpus.source")
+    trials = _trials(recipe, val_data, jobs)
+    return MaskTask(recipe, stems, trials, text, device, rank_and_world()[0])
+
+
+def _direct_task(
+    recipe: Recipe, data: Path | None, val_data: Path | None, device: torch.device, jobs: int
+) -> Task:
+    from tselcli.direct_task import DirectTask
+    from tselcli.models.direct import Semantics
+
+    cache = default_cache()
+    semantics = Semantics(recipe, device, cache)
+    listen = semantics.sound is not None
+    folder = None
+    if data is not None:
+        folder = FolderExamples.open(data, recipe.features, cache, listen)
+        list(_shown("recordings", len(folder), folder.fill(jobs)))
+    if val_data is not None:
+        judged = FolderExamples.open(val_data, recipe.features, cache, listen)
+        total = len(judged)
+        examples: Iterable[Example] = map(judged.example, range(total))
+    else:
+        total = recipe.train.val_scenes
+        scenes = (recipe, "val", recipe.seed, range(total))
+        examples = fresh_examples(*scenes, jobs, listen)
+    validation = list(_shown("validation scenes", total, examples))
+    return DirectTask(recipe, folder, validation, semantics, device, jobs, rank_and_world())
 
 
 def _stems(recipe: Recipe, data: Path | None, jobs: int) -> list[Stem]:

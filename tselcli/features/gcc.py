@@ -18,6 +18,9 @@ import torch
 from torch import Tensor
 
 from tselcli.acoustics.geometry import delays
+from tselcli.corpora.audio import resample
+from tselcli.features.stft import stft
+from tselcli.sections import FeatureRecipe
 
 TINY = 1e-15  # amplitude below which a bin is silent
 
@@ -67,6 +70,25 @@ def gcc_phat(spectrum: Tensor, n_lags: int, mask: Tensor | None = None) -> Tenso
     correlation = torch.fft.irfft(cross, n=n_fft, dim=-1)
     correlation = torch.roll(correlation, n_lags // 2, dims=-1)
     return correlation[..., :n_lags]
+
+
+def clip_gcc(
+    signal: npt.NDArray[Any], sample_rate: int, features: FeatureRecipe
+) -> npt.NDArray[np.float16]:
+    """Analyse a recording as the paper's networks hear it (section V).
+
+    Args:
+        signal: (C, N).
+        sample_rate: of the signal, Hz.
+        features: analysis rate, window, hop and lags.
+
+    Returns:
+        GCC-PHAT (P, T, n_lags), half precision, which is how it is stored.
+    """
+    samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
+    spectrum = stft(torch.from_numpy(samples)[None], features.n_fft, features.hop)
+    correlation = gcc_phat(spectrum, features.n_lags)[0]
+    return np.asarray(correlation.half().numpy(), dtype=np.float16)
 
 
 def steering(

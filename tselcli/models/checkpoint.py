@@ -100,7 +100,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint under a temporary name and rename it."""
     tensors, config = text.to_tensors()
-    tensors |= {f"net.{name}": _stored(value) for name, value in net.state_dict().items()}
+    tensors |= {f"net.{name}": stored(value) for name, value in net.state_dict().items()}
     tensors |= {
         f"readout.{name}": value.detach().cpu().float().contiguous()
         for name, value in readout.state_dict().items()
@@ -116,7 +116,8 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
-def _stored(value: Tensor) -> Tensor:
+def stored(value: Tensor) -> Tensor:
+    """Give a tensor as a checkpoint keeps it: on the CPU, floats in half precision."""
     value = value.detach().cpu().contiguous()
     return value.half() if value.is_floating_point() else value
 
@@ -129,9 +130,7 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
             fit the recipe inside.
     """
     path = find_model(name_or_path)
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"{path}: larger than {MAX_BYTES // 10**9} GB; not a model of ours")
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: not a tsel checkpoint (format {metadata.get('format')!r}); "
@@ -143,8 +142,8 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
         figures = json.loads(metadata.get("figures", "{}"))
         net = build_net(recipe, text.dim)
         readout = Readout(recipe.features.n_mels)
-        _fill(net, tensors, "net.")
-        _fill(readout, tensors, "readout.")
+        fill(net, tensors, "net.")
+        fill(readout, tensors, "readout.")
     except (KeyError, ValueError, RecipeError, CheckpointError) as error:
         raise CheckpointError(f"{path}: the parts do not fit together ({error})") from error
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -153,7 +152,14 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
     return Checkpoint(net, readout, text, recipe, figures, f"{recipe.name}@{digest[:8]}")
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: tensors and metadata.
+
+    Raises:
+        CheckpointError: too large, damaged or of another kind.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: larger than {MAX_BYTES // 10**9} GB; not a model of ours")
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
@@ -165,7 +171,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
     """Copy stored tensors into a module, strict about names and shapes."""
     state = {
         name.removeprefix(prefix): value.float() if value.is_floating_point() else value

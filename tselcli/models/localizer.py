@@ -43,7 +43,8 @@ class Answer:
         query: the description.
         azimuth_deg: in [-180, 180), counter-clockwise, 0 = front.
         confidence: posterior probability within 10 degrees of the answer.
-        presence: probability that the described sound is there at all.
+        presence: probability that the described sound is there at all; None where a model
+            cannot tell.
         alternatives: next best directions and their posterior probabilities.
         posterior: over AZIMUTHS, sums to 1, (A,).
     """
@@ -51,14 +52,14 @@ class Answer:
     query: str
     azimuth_deg: float
     confidence: float
-    presence: float
+    presence: float | None
     alternatives: tuple[tuple[float, float], ...]
     posterior: npt.NDArray[Any]
 
     @property
-    def present(self) -> bool:
-        """Whether the sound is more likely there than not."""
-        return self.presence >= 0.5
+    def present(self) -> bool | None:
+        """Whether the sound is more likely there than not; None where a model cannot tell."""
+        return None if self.presence is None else self.presence >= 0.5
 
 
 class Localizer:
@@ -67,6 +68,7 @@ class Localizer:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.name = checkpoint.name
+        self.recipe = checkpoint.recipe
         self.features = checkpoint.recipe.features
         self.device = checkpoint.readout.power.device
         self.bands = mel_bands(

@@ -1,0 +1,120 @@
+"""Teaching the mask network: mixtures of clips in rooms, and the readout at the end."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tselcli.dataset import Trial, padded_others
+from tselcli.metrics import mae, selection_accuracy
+from tselcli.models.checkpoint import Checkpoint, build_net, load_checkpoint, save_checkpoint
+from tselcli.models.encoders import CompactTextEncoder
+from tselcli.models.localizer import Localizer
+from tselcli.models.mask import MaskNet, Readout
+from tselcli.models.mixer import Mixer, Stem
+from tselcli.models.training import batch_loss, cell_evidence, fit_readout
+from tselcli.recipe import Recipe
+
+
+class MaskTask:
+    """What :class:`tselcli.trainer.Run` asks of the mask model.
+
+    Args:
+        recipe: the experiment.
+        stems: clips in rooms, to mix.
+        trials: validation scenes.
+        text: the frozen text encoder.
+        device: where to train.
+        rank: of this process, for mixtures of its own.
+    """
+
+    parts: tuple[str, ...] = ("mask", "choice", "presence")
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        stems: Sequence[Stem],
+        trials: Sequence[Trial],
+        text: CompactTextEncoder,
+        device: torch.device,
+        rank: int = 0,
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.trials, self.device = recipe, trials, device
+        self.text = text.to(device)
+        self.net: nn.Module = build_net(recipe, text.dim).to(device)
+        self.readout = Readout(recipe.features.n_mels).to(device)
+        captions = sorted({caption for stem in stems for caption in stem.clip.captions})
+        table = dict(zip(captions, self.text.encode(captions).cpu(), strict=True))
+        seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
+        rng = np.random.default_rng(seed)
+        size = recipe.train.batch_size
+        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, size)
+        self.rank = rank
+
+    def loss(self, net: nn.Module) -> tuple[Tensor, dict[str, float]]:
+        """Compute the loss of a new batch of mixtures, and its terms."""
+        assert isinstance(net, MaskNet)
+        return batch_loss(net, self.mixer.batch().to(self.device), self.recipe.mixing)
+
+    def figures(self, net: nn.Module) -> dict[str, float]:
+        """Judge a network on the validation scenes."""
+        assert isinstance(net, MaskNet)
+        checkpoint = Checkpoint(net, self.readout, self.text, self.recipe, {}, "in training")
+        return validate(Localizer(checkpoint), self.trials)
+
+    def save(self, path: Path, net: nn.Module, figures: dict[str, float]) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(path, net, self.readout, self.text, self.recipe, figures)
+
+    def finish(self, path: Path) -> dict[str, Any]:
+        """Fit the readout to the best weights on the validation scenes, and save both.
+
+        Returns:
+            The figures before and after.
+        """
+        best = load_checkpoint(str(path), self.device)
+        localizer = Localizer(best)
+        evidence = []
+        for trial in self.trials:
+            audio = localizer.prepare(trial.signal, trial.scene.sample_rate, trial.array)
+            truth = (trial.array, trial.azimuth_deg)
+            evidence.append(cell_evidence(localizer, audio, trial.query, truth))
+        best.readout.requires_grad_(True)
+        nats = fit_readout(best.readout, evidence)
+        best.readout.requires_grad_(False)
+        figures = validate(localizer, self.trials)
+        after = {f"{name}_fitted": value for name, value in figures.items()}
+        summary = dict(best.figures) | after | {"readout_nats": nats}
+        save_checkpoint(path, best.net, best.readout, best.text, self.recipe, summary)
+        return summary
+
+    def state(self) -> Any:
+        """Give the state of the random numbers that mix."""
+        return self.mixer.rng.bit_generator.state
+
+    def restore(self, state: Any) -> None:
+        """Go on with the same mixtures; further processes begin new ones."""
+        if self.rank == 0:
+            self.mixer.rng.bit_generator.state = state
+
+
+def validate(localizer: Any, trials: Sequence[Trial]) -> dict[str, float]:
+    """Ask for the target of every trial: mean error in degrees, and how often it was chosen."""
+    found = np.array(
+        [
+            localizer.locate(t.signal, t.scene.sample_rate, [t.query], t.array)[0].azimuth_deg
+            for t in trials
+        ]
+    )
+    truth = np.array([trial.azimuth_deg for trial in trials])
+    others = padded_others(trial.others_deg for trial in trials)
+    chosen = selection_accuracy(found, truth, others)
+    return {
+        "val_mae_deg": mae(found, truth),
+        "val_selection": math.nan if chosen is None else chosen,
+    }
