@@ -286,7 +286,7 @@ def test_eval_prints_ours_then_the_papers_then_chance(spy):
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [line[0] for line in cells] == [
         "mask (untrained)",
-        "paper, Table I row 2 (published, not ours)",
+        "paper, Table I row 2 (published)",
         "chance: x",
         "chance: best constant",
     ]

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -82,7 +82,7 @@ def eval_rows(result: Row) -> list[Row]:
     rows = [{**ours, "system": f"{ours['system']}{labels}"}, *others]
     published = result.get("published")
     if published:
-        name = f"paper, Table {published['table']} row {published['row']} (published, not ours)"
+        name = f"paper, Table {published['table']} row {published['row']} (published)"
         rows.insert(1, {"system": name, "mae_deg": published["mae_deg"], "published": True})
     return rows
 
@@ -103,7 +103,8 @@ def eval_table(rows: Iterable[Row], title: str = "") -> Table:
     )
     for heading in EVAL_HEADINGS:
         name = heading == "System"
-        table.add_column(heading, justify="left" if name else "right", no_wrap=not name)
+        side: Literal["left", "right"] = "left" if name else "right"
+        table.add_column(heading, justify=side, no_wrap=not name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in _eval_cells(row)))
     return table
