@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from tselcli import __version__, cli, cli_localize, cli_options
 from tselcli.errors import CheckpointError, DataError, RecipeError
-from tselcli.recipe import load_recipe, recipe_to_yaml
+from tselcli.recipe import bundled_recipes, load_recipe, recipe_to_yaml
+from tselcli.report_tables import COLUMNS
 
 ANSWER = {
     "audio": "mix.wav",
@@ -119,6 +120,7 @@ LIGHT = [
     "from tselcli.cli import main; sys.argv = ['tsel', 'recipes', 'show', 'mask']; main()",
     "from tselcli.cli import main; sys.argv = ['tsel', 'train', '--help']; main()",
     "from tselcli.cli import main; sys.argv = ['tsel', 'models', '--help']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'report', '--help']; main()",
 ]
 
 
@@ -144,7 +146,10 @@ def loaded_by(code):
 
 def test_recipes_are_listed_name_first():
     result = tsel("recipes", "ls")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["demo", "mask", "tiny"]
+    names = [line.split()[0] for line in result.stdout.splitlines()]
+    assert names == list(bundled_recipes())
+    assert "paper/table1-clap-concat-two-directional  " in result.stdout
+    assert "Table I, row 2: 32.15 degrees published." in result.stdout
 
 
 def test_recipe_is_shown_in_full_with_overrides():
@@ -272,6 +277,23 @@ def test_eval_prints_markdown_into_a_pipe(spy):
     assert tsel("eval", "m", "--format", "markdown").stdout == piped
 
 
+def test_eval_prints_ours_then_the_papers_then_chance(spy):
+    chance = [{"system": f"chance: {name}", "mae_deg": 90.0} for name in ("x", "best constant")]
+    published = {"mae_deg": 32.15, "table": "I", "row": 2}
+    result = {"rows": [*ROWS["rows"], *chance], "published": published, "labels": ["untrained"]}
+    spy("eval", "evaluate", result=result)
+    lines = tsel("eval", "m").stdout.splitlines()[2:6]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [line[0] for line in cells] == [
+        "mask (untrained)",
+        "paper, Table I row 2 (published)",
+        "chance: x",
+        "chance: best constant",
+    ]
+    assert cells[1][1:] == ["-", "32.15", *"-----"]
+    assert json.loads(tsel("eval", "m", "--format", "json").stdout) == result
+
+
 def test_eval_prints_a_table_on_a_terminal(spy, terminal):
     calls = spy("eval", "evaluate", result=ROWS)
     lines = tsel("eval", "m", env={"COLUMNS": "80"}).stdout.splitlines()
@@ -285,6 +307,28 @@ def test_eval_refuses_overrides_of_nothing(spy):
     result = tsel("eval", "m", "--set", "seed=4")
     assert result.exit_code == 2
     assert "name a recipe with --recipe" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "file", "start"),
+    [
+        ([], None, "Table I"),
+        (["--format", "latex"], None, "\\begin{table*}"),
+        ([], "t.tex", "\\begin{table*}"),
+        ([], "t.csv", "table,row,"),
+        ([], "t.md", "Table I"),
+        (["--format", "csv"], "t.tex", "table,row,"),
+    ],
+)
+def test_report_writes_the_format_that_is_asked_for(spy, tmp_path, options, file, start):
+    row = dict.fromkeys(COLUMNS) | dict.fromkeys(COLUMNS[2:6], "x")
+    calls = spy("report", "gather", result=[row | {"table": "I", "mae_deg": 1.5, "labels": []}])
+    target = ["-o", tmp_path / file] if file else []
+    result = tsel("report", "runs/a", "runs/b", *options, *target)
+    assert calls == [{"runs": [Path("runs/a"), Path("runs/b")]}]
+    text = (tmp_path / file).read_text(encoding="utf-8") if file else result.stdout
+    assert text.startswith(start)
+    assert result.stdout == ("" if file else text)
 
 
 def test_localize_prints_a_line_of_json_per_query_into_a_pipe(spy):
@@ -396,6 +440,8 @@ def test_failed_localization_leaves_no_half_file(spy, tmp_path):
         ["simulate", "tiny", "--out", "x", "--split", "dev"],
         ["simulate", "tiny", "--out", "x", "--count", "0"],
         ["train", "tiny", "--out", "x", "--device", "tpu"],
+        ["report"],
+        ["report", "runs/a", "--format", "html"],
         ["recipes", "shw", "mask"],
         ["--verson"],
     ],

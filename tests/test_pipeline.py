@@ -14,12 +14,14 @@ from tselcli import cli
 from tselcli.commands.eval import evaluate
 from tselcli.commands.features import features
 from tselcli.commands.localize import localize, localize_batch
+from tselcli.commands.report import gather
 from tselcli.commands.simulate import simulate
 from tselcli.commands.train import train
 from tselcli.errors import CheckpointError, DataError, RecipeError
 from tselcli.models.checkpoint import load_checkpoint
 from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder
 from tselcli.recipe import recipe_from_dict
+from tselcli.sections import Published
 
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{one}" for one in LETTERS)]
@@ -211,6 +213,36 @@ def test_evaluation_sets_the_model_beside_chance_and_physics(scenes, run):
     assert json.loads(out.read_text())["rows"][0]["scenes"] == 4
     again = evaluate(str(run[0]), count=4, jobs=2, device="cpu")
     assert again["rows"] == result["rows"]
+
+
+def test_a_run_folder_keeps_its_figures_and_what_they_are_of(scenes, run, recipe):
+    stored = run[0] / "eval.json"
+    stored.unlink(missing_ok=True)
+    published = Published(mae_deg=1.34, table="I", row=1)
+    scene = recipe.scene.model_copy(update={"directional": 1, "additive": 1})
+    other = recipe.model_copy(update={"scene": scene, "published": published})
+    result = evaluate(str(run[0]), recipe=other, count=2, jobs=1, device="cpu", baselines=False)
+    kept = json.loads(stored.read_text())
+    assert kept["rows"][0]["mae_deg"] == pytest.approx(result["rows"][0]["mae_deg"], rel=1e-5)
+    assert recipe_from_dict(kept["recipe"]) == other
+    assert kept["published"]["mae_deg"] == 1.34
+    assert not any("paper" in row["system"] for row in kept["rows"])
+    (row,) = gather([run[0]])
+    assert (row["scenes"], row["count"], row["fusion"]) == (
+        "One dir., one add.",
+        2,
+        "mask, then steer",
+    )
+    assert row["published_mae_deg"] is None  # of a system that this is not
+
+
+def test_a_file_to_write_replaces_that_of_the_run_folder(scenes, run):
+    stored = run[0] / "eval.json"
+    stored.unlink(missing_ok=True)
+    options = {"count": 2, "jobs": 1, "device": "cpu", "baselines": False}
+    evaluate(str(run[0]), out=scenes / "elsewhere.json", **options)
+    evaluate(str(run[0] / "best.safetensors"), **options)
+    assert not stored.exists()
 
 
 def test_evaluation_of_a_folder(scenes, run):

@@ -117,6 +117,18 @@ def test_eval_table_fits_a_terminal_of_80_columns():
     assert "101.2 [95.1, 107.7]" in text
 
 
+def test_names_are_folded_in_a_terminal_and_never_cut():
+    name, label = "paper-table1-clap-concat-two-directional@12345678", "random-weight encoder"
+    published = {"mae_deg": 43.3, "table": "I", "row": 3}
+    result = {"rows": [{**ROW, "system": name}], "labels": [label], "published": published}
+    text = shown(report.eval_table(report.eval_rows(result)))
+    assert max(map(len, text.splitlines())) <= 80
+    column = "".join(line[1:16].strip() for line in text.splitlines())
+    for part in (name, label, "paper, Table I row 3 (published)"):
+        assert part.replace(" ", "") in column.replace(" ", "")
+    assert "13.6 [12.0, 15.3]" in text
+
+
 def test_markdown_table_has_the_same_cells_in_aligned_columns():
     chance = {"system": "by | chance", "mae_deg": 90.0, "selection": None}
     lines = report.eval_markdown([ROW, chance]).splitlines()

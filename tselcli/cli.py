@@ -39,6 +39,8 @@ from tselcli.cli_options import (
 )
 from tselcli.cli_output import print_json, print_rich, print_text
 from tselcli.cli_recipes import recipes_app
+from tselcli.cli_report import EXAMPLES as REPORT_EXAMPLES
+from tselcli.cli_report import lay_out
 from tselcli.errors import RecipeError, TselError
 
 INTERRUPTED = 130  # 128 + the number of SIGINT
@@ -198,13 +200,16 @@ def evaluate(
     device: DeviceOption = Device.auto,
     jobs: JobsOption = ALL_CORES,
     baselines: Annotated[bool, typer.Option(help="Also score what needs no training.")] = True,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON file to write.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="JSON file to write; default: eval.json in a run folder."),
+    ] = None,
     form: Annotated[
         TableFormat, typer.Option("--format", help="What to print.")
     ] = TableFormat.table,
     overrides: Overrides = None,
 ) -> None:
-    """Measure a model on test scenes, with chance levels and 95 % intervals."""
+    """Measure a model on test scenes, beside published figures and chance levels."""
     from tselcli import report
     from tselcli.commands.eval import evaluate
 
@@ -225,13 +230,13 @@ def evaluate(
     if form is TableFormat.json:
         print_json(result)
     elif form is TableFormat.table and sys.stdout.isatty():
-        print_rich(report.eval_table(result["rows"]))
+        print_rich(report.eval_table(report.eval_rows(result)))
     else:
-        print_text(report.eval_markdown(result["rows"]), end="")
+        print_text(report.eval_markdown(report.eval_rows(result)), end="")
 
 
+app.command("report", epilog=REPORT_EXAMPLES)(lay_out)
 app.command(epilog=LOCALIZE_EXAMPLES)(localize)
-
 
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
 app.command(rich_help_panel=DEVELOPERS, epilog=DISTILL_EXAMPLES)(distill)

@@ -81,6 +81,14 @@ class TableFormat(str, enum.Enum):
     json = "json"
 
 
+class ReportFormat(str, enum.Enum):
+    """How the tables of several runs are written."""
+
+    markdown = "markdown"
+    latex = "latex"
+    csv = "csv"
+
+
 class AnswerFormat(str, enum.Enum):
     """How answers are printed."""
 

@@ -45,6 +45,7 @@ class Recipe(Section):
     objective: ObjectiveRecipe = ObjectiveRecipe()  # of the paper's models only
     eval: EvalRecipe = EvalRecipe()
     published: Published | None = None
+    labels: tuple[str, ...] = ()  # said wherever a figure is, such as "random-weight encoder"
 
     @model_validator(mode="after")
     def _sections_are_used(self) -> "Recipe":

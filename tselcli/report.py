@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -71,6 +71,22 @@ def to_csv(rows: Iterable[Row], columns: Sequence[str], header: bool = True) -> 
     return text.getvalue()
 
 
+def eval_rows(result: Row) -> list[Row]:
+    """Arrange what ``tsel eval`` found as the rows of a table.
+
+    The model comes first and carries its labels; where the recipe names a published figure,
+    that stands below it and says that it is not ours.
+    """
+    ours, *others = result["rows"]
+    labels = "".join(f" ({label})" for label in result.get("labels") or ())
+    rows = [{**ours, "system": f"{ours['system']}{labels}"}, *others]
+    published = result.get("published")
+    if published:
+        name = f"paper, Table {published['table']} row {published['row']} (published)"
+        rows.insert(1, {"system": name, "mae_deg": published["mae_deg"], "published": True})
+    return rows
+
+
 def eval_table(rows: Iterable[Row], title: str = "") -> Table:
     """Lay out the figures of ``metrics.score`` for a terminal, one system per row.
 
@@ -87,7 +103,8 @@ def eval_table(rows: Iterable[Row], title: str = "") -> Table:
     )
     for heading in EVAL_HEADINGS:
         name = heading == "System"
-        table.add_column(heading, justify="left" if name else "right", no_wrap=not name)
+        side: Literal["left", "right"] = "left" if name else "right"
+        table.add_column(heading, justify=side, no_wrap=not name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in _eval_cells(row)))
     return table
@@ -95,13 +112,29 @@ def eval_table(rows: Iterable[Row], title: str = "") -> Table:
 
 def eval_markdown(rows: Iterable[Row]) -> str:
     """Write the same table as Markdown, padded so that it also reads well as plain text."""
-    cells = [list(EVAL_HEADINGS), *(_eval_cells(row) for row in rows)]
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in cells]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(EVAL_HEADINGS))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in cells]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in [lines[0], rule, *lines[1:]])
-    return f"{table}\n{EVAL_NOTE}\n"
+    lines = [_eval_cells(row) for row in rows]
+    right = [heading != "System" for heading in EVAL_HEADINGS]
+    return f"{markdown_table(EVAL_HEADINGS, lines, right)}\n{EVAL_NOTE}\n"
+
+
+def markdown_table(
+    headings: Sequence[str], lines: Iterable[Sequence[str]], right: Sequence[bool]
+) -> str:
+    """Write a Markdown table, padded so that it also reads well as plain text.
+
+    Args:
+        headings: of the columns.
+        lines: a text per column.
+        right: which columns stand at the right, as numbers do.
+    """
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in [headings, *lines]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * (width - at) + ":" * at for width, at in zip(widths, right, strict=True)]
+    padded = [
+        [cell.rjust(width) if at else cell.ljust(width) for cell, width, at in places]
+        for places in (zip(line, widths, right, strict=True) for line in cells)
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in [padded[0], rule, *padded[1:]])
 
 
 def models_text(rows: Iterable[Row]) -> str:
@@ -110,7 +143,7 @@ def models_text(rows: Iterable[Row]) -> str:
     for row in rows:
         about = f"{row['name']:13} {row['size_mb']:5d} MB  {row['licence']:22}  {row['what']}"
         missing = f"not here; `tsel models fetch {row['name']}`"
-        lines.append(f"{_printable(about)}\n{'':13} {_printable(row['where'] or missing)}\n")
+        lines.append(f"{printable(about)}\n{'':13} {printable(row['where'] or missing)}\n")
     return "".join(lines)
 
 
@@ -120,7 +153,7 @@ def localize_summary(answers: Sequence[Row]) -> RenderableType:
     failures = []
     for answer in answers:
         if "error" in answer:
-            failures.append(Text(_printable(str(answer["error"])), style="red"))
+            failures.append(Text(printable(str(answer["error"])), style="red"))
             continue
         recording = (str(answer["audio"]), str(answer.get("model", "")))
         recordings.setdefault(recording, []).append(answer)
@@ -166,28 +199,30 @@ def _cell(value: Any) -> Any:
 
 
 def _eval_cells(row: Row) -> list[str]:
-    mae = _number(row.get("mae_deg"), 1, ".1f")
-    selection = _number(row.get("selection"), 100, ".0f")
+    mae = number(row.get("mae_deg"), 1, "g" if row.get("published") else ".1f")
+    selection = number(row.get("selection"), 100, ".0f")
     return [
-        _printable(str(row["system"])),
-        _number(row.get("scenes"), 1, "d"),
-        mae + _interval(row.get("mae_deg_interval"), 1, ".1f"),
-        _number(row.get("median_deg"), 1, ".1f"),
-        *(_number(row.get(f"acc_{tolerance}"), 100, ".0f") for tolerance in (5, 10, 20)),
-        selection + _interval(row.get("selection_interval"), 100, ".0f"),
+        printable(str(row["system"])),
+        number(row.get("scenes"), 1, "d"),
+        mae + interval(row.get("mae_deg_interval"), 1, ".1f"),
+        number(row.get("median_deg"), 1, ".1f"),
+        *(number(row.get(f"acc_{tolerance}"), 100, ".0f") for tolerance in (5, 10, 20)),
+        selection + interval(row.get("selection_interval"), 100, ".0f"),
     ]
 
 
-def _number(value: float | None, scale: int, pattern: str) -> str:
+def number(value: float | None, scale: int, pattern: str) -> str:
+    """Write a figure times ``scale``; a dash for none."""
     return "-" if value is None or math.isnan(value) else format(scale * value, pattern)
 
 
-def _interval(bounds: Sequence[float] | None, scale: int, pattern: str) -> str:
-    return f" [{', '.join(_number(bound, scale, pattern) for bound in bounds)}]" if bounds else ""
+def interval(bounds: Sequence[float] | None, scale: int, pattern: str) -> str:
+    """Write bounds as `` [low, high]``; nothing for none."""
+    return f" [{', '.join(number(bound, scale, pattern) for bound in bounds)}]" if bounds else ""
 
 
 def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
-    name = _printable(audio) + (f"  ({_printable(model)})" if model else "")
+    name = printable(audio) + (f"  ({printable(model)})" if model else "")
     table = Table(title=Text(name), title_justify="left", box=box.SIMPLE_HEAVY)
     table.add_column("Query", ratio=1, overflow="fold")
     table.add_column("Azimuth", justify="right", no_wrap=True)
@@ -210,7 +245,7 @@ def _answer_cells(answer: Row) -> list[Text]:
         for other in answer.get("alternatives", ())
     ]
     return [
-        Text(_printable(str(answer["query"])), style="bold"),
+        Text(printable(str(answer["query"])), style="bold"),
         Text(f"{round(azimuth, 1) + 0.0:+.1f}°"),
         Text(direction_words(azimuth)),
         Text(f"{100 * answer['confidence']:.0f} %"),
@@ -219,6 +254,6 @@ def _answer_cells(answer: Row) -> list[Text]:
     ]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace what could steer a terminal (escape sequences, line ends) by spaces."""
     return "".join(character if character.isprintable() else " " for character in text)

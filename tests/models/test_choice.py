@@ -5,9 +5,12 @@ import torch
 from tselcli.models.choice import (
     candidates,
     direction_scores,
+    heights,
+    newness,
     peaks,
     posterior_of,
     steering_weights,
+    votes,
 )
 
 GRID = np.arange(-180.0, 180.0)
@@ -44,7 +47,9 @@ def test_a_short_good_match_beats_a_long_poor_one():
     evidence = torch.zeros(40, 8, 2)
     evidence[:4, :, 0] = 0.9
     evidence[4:, :, 1] = 0.9
-    short, long = direction_scores(logits, picture, evidence, torch.tensor(15.0)).tolist()
+    short, long = direction_scores(
+        logits, picture, torch.ones(40, 8), evidence, torch.tensor(15.0)
+    ).tolist()
     assert short == pytest.approx(3.0, abs=0.5)
     assert long == pytest.approx(-1.0, abs=0.2)
 
@@ -54,14 +59,17 @@ def test_silent_points_have_no_say():
     logits[10:] = 50.0
     picture = torch.ones(40, 8)
     picture[18:] = 0.0
-    score = direction_scores(logits, picture, torch.zeros(40, 8, 1), torch.tensor(15.0))
+    flat, new = torch.zeros(40, 8, 1), torch.ones(40, 8)
+    score = direction_scores(logits, picture, new, flat, torch.tensor(15.0))
     assert abs(float(score)) < 1e-3
 
 
 def test_what_the_mask_leaves_is_weighed_against():
     logits = torch.full((1, 10, 4), 6.0)
     logits[0, 5:] = -6.0
-    against, everything = steering_weights(logits, torch.ones(20, 8), torch.tensor(0.3))
+    against, everything = steering_weights(
+        logits, torch.ones(20, 8), torch.ones(20, 8), torch.tensor(0.3)
+    )
     assert float(against[0, 0, 0]) < 1e-6
     assert float(against[0, -1, 0]) > 0.98
     torch.testing.assert_close(everything, torch.ones(1, 20, 8))
@@ -73,3 +81,34 @@ def test_the_posterior_holds_the_candidates_chances():
     near = np.abs((GRID + 179.6 + 180) % 360 - 180) <= 10
     assert posterior[near].sum() == pytest.approx(0.75, abs=0.01)
     assert (posterior > 0).all()
+
+
+def test_echoes_have_no_say():
+    """The first sound agrees with one direction, its tail with another."""
+    picture = torch.full((40, 8), 0.35)
+    picture[10:] = 1.0 - 0.02 * torch.arange(30.0)[:, None]  # dies faster than DECAY
+    new = newness(picture)
+    agreement = torch.zeros(40, 8, 90)
+    agreement[:11, :, 20] = 0.9
+    agreement[11:, :, 60] = 0.9
+    histogram = votes(agreement, picture, new)
+    assert int(histogram.argmax()) == 20
+    assert float(histogram[60]) < 1e-3 * float(histogram[20])
+    logits = torch.full((20, 4), -5.0)
+    logits[:6] = 2.0
+    score = direction_scores(logits, picture, new, agreement[..., [20]], torch.tensor(15.0))
+    assert float(score) > 1.0
+
+
+def test_a_mixed_cell_votes_less_than_a_pure_one():
+    agreement = torch.zeros(2, 1, 90)
+    agreement[0, 0, 10], agreement[1, 0, 40] = 1.0, 0.5
+    histogram = votes(agreement, torch.ones(2, 1), torch.ones(2, 1))
+    assert float(histogram[40] / histogram[10]) == pytest.approx(0.5**4, rel=0.01)
+
+
+def test_heights_are_read_off_the_nearest_bins_around_the_cut():
+    histogram = np.zeros(90)
+    histogram[0], histogram[45] = 2.0, 1.0  # -180 and 0 degrees
+    found = heights(histogram, np.array([179.0, -177.0, 3.0, 90.0]))
+    assert found.tolist() == [1.0, 1.0, 0.5, 0.0]

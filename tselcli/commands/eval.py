@@ -22,6 +22,7 @@ from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import reference_power, stft
 from tselcli.files import write_text_atomically
 from tselcli.metrics import chance_levels, score
+from tselcli.models.checkpoint import bundled_models
 from tselcli.models.direct import DirectLocalizer
 from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.localizer import Localizer
@@ -58,11 +59,13 @@ def evaluate(
         device: auto, cpu, cuda or mps.
         jobs: processes that render.
         baselines: also score what needs no model.
-        out: JSON file to write, with the answer to every scene.
+        out: JSON file to write, with the answer to every scene; None is ``eval.json`` in a run
+            folder, and nothing for other models.
 
     Returns:
         ``rows`` (one a system, figures of :func:`tselcli.metrics.score`), ``scenes`` (truth and
-        answers), and what was evaluated.
+        answers), and what was evaluated: ``recipe`` is the model's, with the corpus, the scenes
+        and the published figure of the recipe that was asked for.
 
     Raises:
         DataError: no scenes, or sounds that cannot be read.
@@ -83,15 +86,29 @@ def evaluate(
         "data": str(data) if data else chosen.corpus.model_dump(mode="json"),
         "split": scenes[0]["split"],
         "seed": chosen.eval.seed if seed is None else seed,
+        "labels": list(localizer.recipe.labels),
         "seconds": time.monotonic() - began,
+        "recipe": _evaluated(localizer.recipe, chosen).model_dump(mode="json"),
         "rows": _rows(localizer.name, scenes),
         "scenes": scenes,
     }
     if chosen.published is not None:
         result["published"] = chosen.published.model_dump(mode="json")
+    out = out or _run_file(model)
     if out is not None:
         write_text_atomically(out, report.to_json(result) + "\n")
     return result
+
+
+def _evaluated(model: Recipe, scenes: Recipe) -> Recipe:
+    parts = {name: getattr(scenes, name) for name in ("corpus", "scene", "eval", "published")}
+    return model.model_copy(update=parts)
+
+
+def _run_file(model: str) -> Path | None:
+    """Return where a run folder keeps its figures; None for a bundled model or a file."""
+    folder = Path(model)
+    return folder / "eval.json" if model not in bundled_models() and folder.is_dir() else None
 
 
 def _trials(

@@ -18,6 +18,7 @@ from torch import Tensor
 from tselcli.acoustics.geometry import MicArray
 from tselcli.corpora.audio import resample
 from tselcli.errors import DataError
+from tselcli.features.directions import cell_agreement
 from tselcli.features.gcc import cross_phat, steered_response, steering, weighted_cross
 from tselcli.features.stft import (
     log_mel,
@@ -123,43 +124,55 @@ class Localizer:
     ) -> list[npt.NDArray[Any]]:
         """Choose among the directions that can be heard: a posterior (A,) for every query."""
         readout = self.checkpoint.readout
-        masked = readout.weights(logits, picture)[0]
-        against, everything = choice.steering_weights(logits[0], picture[0], readout.energy)
-        rows = self.response(audio, torch.cat([masked, against, everything]), array).cpu().numpy()
+        new = choice.newness(picture[0])
+        masked = readout.weights(logits, picture)[0] * new
+        left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
+        rows = self.response(audio, torch.cat([masked, *left]), array).cpu().numpy()
+        histogram = self._histogram(audio, picture[0], new, array)
         count = len(masked)
-        asked = [
-            choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS) for q in range(count)
-        ]
+        asked = []
+        for q in range(count):
+            found = choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS)
+            seen = choice.heights(histogram, AZIMUTHS[found]) >= choice.HEIGHT_LEAST
+            asked.append([k for n, k in enumerate(found) if seen[n] or n == 0])
         union = sorted({index for found in asked for index in found})
-        evidence = self._evidence(audio, array, union)
+        evidence = self._agreement(audio, self._steer(array)[union])
         posteriors = []
         for q, found in enumerate(asked):
             columns = evidence[..., [union.index(index) for index in found]]
-            scores = choice.direction_scores(logits[0, q], picture[0], columns, readout.focus)
+            scores = choice.direction_scores(logits[0, q], picture[0], new, columns, readout.focus)
             response = rows[q][found] / max(float(rows[q].max()), 1e-9)
+            height = np.log(choice.heights(histogram, AZIMUTHS[found]).clip(1e-3))
             total = scores.cpu().numpy() + float(readout.trust) * response
+            total = total + choice.HEIGHT_TRUST * height
             chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
             sources = (rows[q], rows[count + q], rows[-1])
             azimuths = np.array([peak_azimuth(sources, index) for index in found])
             posteriors.append(choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS))
         return posteriors
 
-    def _evidence(self, audio: Tensor, array: MicArray, indices: list[int]) -> Tensor:
-        """Say how well every point agrees with some azimuths: [-1, 1], (T', M, K)."""
-        features = self.features
-        steer = self._steer(array)[indices]
+    def _histogram(
+        self, audio: Tensor, picture: Tensor, new: Tensor, array: MicArray
+    ) -> npt.NDArray[Any]:
+        """Count the directions of single cells on a coarse grid, block by block: (A,)."""
+        step = round(choice.HEIGHT_STEP_DEG)
+        steer = self._steer(array)[::step]
+        total = torch.zeros(len(steer), device=self.device)
+        first = 0
+        for agreement in self._agreements(audio, steer):
+            rows = slice(first, first + len(agreement))
+            total = total + choice.votes(agreement, picture[rows], new[rows])
+            first += len(agreement)
+        return total.double().cpu().numpy()
+
+    def _agreement(self, audio: Tensor, steer: Tensor) -> Tensor:
+        """Say how well every point agrees with some directions: [-1, 1], (T', M, K)."""
+        return torch.cat(list(self._agreements(audio, steer)))
+
+    def _agreements(self, audio: Tensor, steer: Tensor) -> Iterator[Tensor]:
         share = spread_share(self.bands)
-        parts = []
         for spectrum in self.spectra(audio):
-            cross = cross_phat(spectrum)[0]  # (P, T, F)
-            short = -cross.shape[1] % features.mel_pool
-            cross = torch.nn.functional.pad(cross, (0, 0, 0, short))
-            each = torch.einsum("ptf,apf->fta", cross.real, steer.real)
-            each = each - torch.einsum("ptf,apf->fta", cross.imag, steer.imag)
-            points = torch.einsum("mf,fta->tma", share, each)
-            points = points.reshape(-1, features.mel_pool, *points.shape[1:]).sum(dim=1)
-            parts.append(points / cross.shape[0] / features.mel_pool)
-        return torch.cat(parts) / share.sum(dim=1).clamp_min(1e-9)[:, None]
+            yield cell_agreement(cross_phat(spectrum)[0], steer, share, self.features.mel_pool)
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate.
