@@ -31,8 +31,12 @@ NETS = {
 
 
 @pytest.fixture(autouse=True)
-def _same_weights():
+def _same_weights_and_one_thread():
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # batches this small only wait for a second one
+    yield
+    torch.set_num_threads(threads)
 
 
 def correlations(azimuth, width):
