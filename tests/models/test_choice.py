@@ -4,6 +4,7 @@ import torch
 
 from tselcli.models.choice import (
     candidates,
+    credibility,
     direction_scores,
     heights,
     newness,
@@ -112,3 +113,9 @@ def test_heights_are_read_off_the_nearest_bins_around_the_cut():
     histogram[0], histogram[45] = 2.0, 1.0  # -180 and 0 degrees
     found = heights(histogram, np.array([179.0, -177.0, 3.0, 90.0]))
     assert found.tolist() == [1.0, 1.0, 0.5, 0.0]
+
+
+def test_a_wall_is_less_credible_than_a_weak_source():
+    loud, weak, wall = credibility(np.array([1.0, 0.4, 0.15]), np.array([1.0, 0.6, 0.2]))
+    assert loud - weak == pytest.approx(0.5 * np.log(1 / 0.4))  # enough is enough
+    assert weak - wall > 1.0

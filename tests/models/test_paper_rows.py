@@ -112,7 +112,7 @@ def compact(scenes, tmp_path_factory):
 def test_an_interrupted_run_resumes_to_the_same_weights(compact, tmp_path, monkeypatch):
     from tselcli.trainer import Run
 
-    recipe, run, data = compact
+    recipe, _, data = compact
     sets = {"steps": 4, "steps_per_epoch": 2, "patience": 5}
     longer = recipe.model_copy(update={"train": recipe.train.model_copy(update=sets)})
     whole = tmp_path / "whole"
@@ -134,7 +134,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(compact, tmp_path, monke
 
 
 def test_scenes_can_be_rendered_on_the_way(compact, tmp_path):
-    recipe, _, data = compact
+    recipe = compact[0]
     sets = recipe.train.model_copy(update={"val_scenes": 2})
     figures = train(
         recipe.model_copy(update={"train": sets}), tmp_path / "run", device="cpu", jobs=1
@@ -149,9 +149,9 @@ def test_another_array_or_silence_is_one_clear_line(compact):
     noise = torch.randn(3, 16_000).numpy()
     with pytest.raises(DataError, match="trained with 4 microphones and knows no other array"):
         localizer.locate(noise, 16_000, ["a dog"], parse_array("circular:3:0.1"))
+    square, silence = parse_array("square:0.12"), torch.zeros(4, 16_000).numpy()
     with pytest.raises(DataError, match="silent"):
-        square = parse_array("square:0.12")
-        localizer.locate(0 * torch.zeros(4, 16_000).numpy(), 16_000, ["a dog"], square)
+        localizer.locate(silence, 16_000, ["a dog"], square)
 
 
 def test_long_recordings_are_heard_in_clips(compact):

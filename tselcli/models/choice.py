@@ -29,6 +29,7 @@ SHARP = 60.0  # how sharply a cell's vote falls with its agreement
 PURE, LOUD = 4.0, 0.25  # exponents of a vote: of the best agreement, of the relative power
 HEIGHT_LEAST = 0.12  # share of the highest bin that a candidate needs
 HEIGHT_TRUST = 0.5  # weight of the log height in the score
+WHOLE_TRUST, WHOLE_ENOUGH = 2.0, 0.6  # of the response without a mask; more than enough is idle
 APART_DEG = 15.0  # candidates closer than this are one
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
@@ -60,6 +61,20 @@ def heights(histogram: Array, azimuths: Array) -> Array:
     size = len(histogram)
     bins = np.round((azimuths + 180.0) / 360.0 * size).astype(int)[:, None] + np.arange(-1, 2)
     return np.asarray(histogram[bins % size].max(axis=1) / max(float(histogram.max()), 1e-30))
+
+
+def credibility(height: Array, whole: Array) -> Array:
+    """Judge without a query whether somebody stands in a direction, or a wall.
+
+    Args:
+        height: of :func:`heights` (K,).
+        whole: response without a mask, as a share of its highest (K,).
+
+    Returns:
+        What to add to the score of each direction (K,), nats.
+    """
+    seen = HEIGHT_TRUST * np.log(np.maximum(height, 1e-3))
+    return np.asarray(seen + WHOLE_TRUST * np.minimum(whole, WHOLE_ENOUGH))
 
 
 def steering_weights(

@@ -141,10 +141,11 @@ class Localizer:
         for q, found in enumerate(asked):
             columns = evidence[..., [union.index(index) for index in found]]
             scores = choice.direction_scores(logits[0, q], picture[0], new, columns, readout.focus)
-            response = rows[q][found] / max(float(rows[q].max()), 1e-9)
-            height = np.log(choice.heights(histogram, AZIMUTHS[found]).clip(1e-3))
-            total = scores.cpu().numpy() + float(readout.trust) * response
-            total = total + choice.HEIGHT_TRUST * height
+            masked_share = rows[q][found] / max(float(rows[q].max()), 1e-9)
+            whole_share = rows[-1][found] / max(float(rows[-1].max()), 1e-9)
+            total = scores.cpu().numpy() + float(readout.trust) * masked_share
+            height = choice.heights(histogram, AZIMUTHS[found])
+            total = total + choice.credibility(height, whole_share)
             chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
             sources = (rows[q], rows[count + q], rows[-1])
             azimuths = np.array([peak_azimuth(sources, index) for index in found])
