@@ -53,7 +53,8 @@ def votes(agreement: Tensor, picture: Tensor, new: Tensor) -> Tensor:
     """
     weight = torch.pow(10.0, 8 * LOUD * (picture - 1)) * new * (picture > AUDIBLE)
     weight = weight * agreement.amax(dim=-1).clamp_min(0) ** PURE
-    return torch.einsum("tm,tma->a", weight, torch.softmax(SHARP * agreement, dim=-1))
+    share = torch.softmax(SHARP * agreement, dim=-1)
+    return weight.flatten() @ share.flatten(0, 1)
 
 
 def heights(histogram: Array, azimuths: Array) -> Array:

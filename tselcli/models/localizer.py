@@ -128,15 +128,16 @@ class Localizer:
         masked = readout.weights(logits, picture)[0] * new
         left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
         rows = self.response(audio, torch.cat([masked, *left]), array).cpu().numpy()
-        histogram = self._histogram(audio, picture[0], new, array)
         count = len(masked)
+        heard = [
+            choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS) for q in range(count)
+        ]
+        union = sorted({index for indices in heard for index in indices})
+        histogram, evidence = self._directions(audio, picture[0], new, array, union)
         asked = []
-        for q in range(count):
-            found = choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS)
-            seen = choice.heights(histogram, AZIMUTHS[found]) >= choice.HEIGHT_LEAST
-            asked.append([k for n, k in enumerate(found) if seen[n] or n == 0])
-        union = sorted({index for found in asked for index in found})
-        evidence = self._agreement(audio, self._steer(array)[union])
+        for indices in heard:
+            seen = choice.heights(histogram, AZIMUTHS[indices]) >= choice.HEIGHT_LEAST
+            asked.append([k for n, k in enumerate(indices) if seen[n] or n == 0])
         posteriors = []
         for q, found in enumerate(asked):
             columns = evidence[..., [union.index(index) for index in found]]
@@ -152,28 +153,31 @@ class Localizer:
             posteriors.append(choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS))
         return posteriors
 
-    def _histogram(
-        self, audio: Tensor, picture: Tensor, new: Tensor, array: MicArray
-    ) -> npt.NDArray[Any]:
-        """Count the directions of single cells on a coarse grid, block by block: (A,)."""
-        step = round(choice.HEIGHT_STEP_DEG)
-        steer = self._steer(array)[::step]
-        total = torch.zeros(len(steer), device=self.device)
-        first = 0
-        for agreement in self._agreements(audio, steer):
-            rows = slice(first, first + len(agreement))
-            total = total + choice.votes(agreement, picture[rows], new[rows])
-            first += len(agreement)
-        return total.double().cpu().numpy()
+    def _directions(
+        self, audio: Tensor, picture: Tensor, new: Tensor, array: MicArray, indices: list[int]
+    ) -> tuple[npt.NDArray[Any], Tensor]:
+        """Ask every cell for its direction, block by block.
 
-    def _agreement(self, audio: Tensor, steer: Tensor) -> Tensor:
-        """Say how well every point agrees with some directions: [-1, 1], (T', M, K)."""
-        return torch.cat(list(self._agreements(audio, steer)))
-
-    def _agreements(self, audio: Tensor, steer: Tensor) -> Iterator[Tensor]:
+        Returns:
+            How many point where, on a coarse grid (A,), and how well every cell agrees with
+            some azimuths, (T', M, K).
+        """
+        table = self._steer(array)
+        grid = table[:: round(choice.HEIGHT_STEP_DEG)]
+        steer = torch.cat([grid, table[indices]])
         share = spread_share(self.bands)
+        histogram = torch.zeros(len(grid), device=self.device)
+        evidence: list[Tensor] = []
+        first = 0
         for spectrum in self.spectra(audio):
-            yield cell_agreement(cross_phat(spectrum)[0], steer, share, self.features.mel_pool)
+            cross = cross_phat(spectrum)[0]
+            agreement = cell_agreement(cross, steer, share, self.features.mel_pool)
+            rows = slice(first, first + len(agreement))
+            votes = choice.votes(agreement[..., : len(grid)], picture[rows], new[rows])
+            histogram = histogram + votes
+            evidence.append(agreement[..., len(grid) :].clone())
+            first += len(agreement)
+        return histogram.double().cpu().numpy(), torch.cat(evidence)
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate.
