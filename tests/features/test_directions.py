@@ -59,7 +59,7 @@ def test_what_dies_away_is_no_onset_and_what_begins_is():
     power = torch.full((30, 2), 1e-8)
     power[5:, 0] = 0.7 ** torch.arange(25.0)  # dies faster than an echo may
     power[5:, 1] = 1.0  # goes on
-    new = onsets(power, decay)
+    new, _ = onsets(power, decay)
     assert float(new[5].min()) > 0.99
     assert float(new[6:, 0].max()) == 0
     torch.testing.assert_close(new[6:, 1], torch.full((24,), 1 - decay))
@@ -68,6 +68,24 @@ def test_what_dies_away_is_no_onset_and_what_begins_is():
 def test_an_echo_hides_for_as_long_as_it_takes_to_decay():
     power = torch.full((10, 1), 1e-3)
     power[0] = 1.0
-    new = onsets(power, 0.1)[:, 0]
+    new = onsets(power, 0.1)[0][:, 0]
     assert new[1:3].tolist() == [0, 0]
     assert float(new[5]) == pytest.approx(0.9, abs=0.01)
+
+
+def test_onsets_of_blocks_are_those_of_the_whole():
+    power = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)) ** 4
+    power[20:30] = 0
+    whole, left = onsets(power, 0.9)
+    first, carried = onsets(power[:17], 0.9)
+    second, ended = onsets(power[17:], 0.9, carried)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    torch.testing.assert_close(ended, left)
+
+
+def test_onsets_follow_their_recursion():
+    power = torch.rand(40, 2, generator=torch.Generator().manual_seed(1)) ** 4
+    left = torch.zeros(2)
+    for frame, new in enumerate(onsets(power, 0.8)[0]):
+        torch.testing.assert_close(new, (1 - left / power[frame]).clamp_min(0))
+        left = 0.8 * torch.maximum(left, power[frame])

@@ -4,8 +4,12 @@ In a room most cells hold an echo of what sounded before. Those in which the pow
 hold the direct sound; they agree with one direction, and that is where the source is.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+TINY = 1e-30  # power of silence
 
 
 def cell_agreement(cross: Tensor, steer: Tensor, share: Tensor, pool: int) -> Tensor:
@@ -38,18 +42,21 @@ def cell_agreement(cross: Tensor, steer: Tensor, share: Tensor, pool: int) -> Te
     return agreement
 
 
-def onsets(power: Tensor, decay: float) -> Tensor:
+def onsets(power: Tensor, decay: float, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Say how much of every cell is new and no echo of what was before.
 
     Args:
-        power: of mel cells (T, M), positive.
+        power: of mel cells (T, M), not negative.
         decay: factor by which an echo's power falls from one frame to the next, in (0, 1).
+        before: what earlier sound leaves behind in the first frame (M,); None is nothing.
 
     Returns:
-        (T, M) in [0, 1]; 0 where the power is no more than earlier sound leaves behind.
+        (T, M) in [0, 1], 0 where the power is no more than earlier sound leaves behind; and
+        what is left behind in the frame that follows (M,).
     """
-    left = torch.zeros_like(power)
-    for frame in range(1, len(power)):
-        left[frame] = torch.maximum(power[frame - 1], left[frame - 1]) * decay
-    new: Tensor = 1 - left / power
-    return new.clamp_min(0)
+    fall = math.log(decay) * torch.arange(len(power) + 1.0, device=power.device)[:, None].double()
+    first = torch.zeros_like(power[:1]) if before is None else before[None]
+    heard = torch.cat([first, decay * power]).double().clamp_min(TINY).log()
+    left = torch.exp(fall + torch.cummax(heard - fall, dim=0).values).to(power)
+    new: Tensor = 1 - left[:-1] / power.clamp_min(TINY)
+    return new.clamp_min(0), left[-1]

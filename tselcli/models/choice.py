@@ -7,9 +7,9 @@ and each direction is scored by the mean logit of its own cells, which is what t
 trained to get right (:func:`tselcli.models.losses.choice_loss`).
 
 Walls make directions too. Cells count by how much of them is new, since an echo comes later than
-its sound, and a direction must be seen in the histogram of single cells' directions: there a
-sound that arrives straight stands out, and an echo mixed with others does not. The constants
-were set on scenes of one and of two sources from the validation split.
+its sound, and a sound must have begun in a direction
+(:class:`tselcli.features.precedence.OnsetHistogram`). The constants were set on scenes of one
+and of two sources from the validation split.
 """
 
 import numpy as np
@@ -25,11 +25,8 @@ Array = npt.NDArray[np.float64]
 
 DECAY = 0.8  # of an echo's power from one cell to the next, 40 ms: 1 dB
 HEIGHT_STEP_DEG = 4.0  # grid of the histogram
-SHARP = 60.0  # how sharply a cell's vote falls with its agreement
-PURE, LOUD = 4.0, 0.25  # exponents of a vote: of the best agreement, of the relative power
-HEIGHT_LEAST = 0.12  # share of the highest bin that a candidate needs
+HEIGHT_LEAST = 0.06  # share of the highest bin that a candidate needs
 HEIGHT_TRUST = 0.5  # weight of the log height in the score
-WHOLE_TRUST, WHOLE_ENOUGH = 2.0, 0.6  # of the response without a mask; more than enough is idle
 APART_DEG = 15.0  # candidates closer than this are one
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
@@ -37,24 +34,7 @@ FLOOR = 1e-4  # share of the posterior that is spread over the circle
 
 def newness(picture: Tensor) -> Tensor:
     """Say how much of every point of a log-mel picture (T, M) is no echo: (T, M) in [0, 1]."""
-    return onsets(torch.pow(10.0, 8 * (picture - 1)), DECAY)
-
-
-def votes(agreement: Tensor, picture: Tensor, new: Tensor) -> Tensor:
-    """Let every cell vote for its direction.
-
-    Args:
-        agreement: of some frames with a grid of directions, (T, M, A).
-        picture: log-mel of the same frames (T, M).
-        new: of the same frames (T, M).
-
-    Returns:
-        The histogram (A,), not normalised; histograms of several blocks add up.
-    """
-    weight = torch.pow(10.0, 8 * LOUD * (picture - 1)) * new * (picture > AUDIBLE)
-    weight = weight * agreement.amax(dim=-1).clamp_min(0) ** PURE
-    share = torch.softmax(SHARP * agreement, dim=-1)
-    return weight.flatten() @ share.flatten(0, 1)
+    return onsets(torch.pow(10.0, 8 * (picture - 1)), DECAY)[0]
 
 
 def heights(histogram: Array, azimuths: Array) -> Array:
@@ -64,18 +44,16 @@ def heights(histogram: Array, azimuths: Array) -> Array:
     return np.asarray(histogram[bins % size].max(axis=1) / max(float(histogram.max()), 1e-30))
 
 
-def credibility(height: Array, whole: Array) -> Array:
+def credibility(height: Array) -> Array:
     """Judge without a query whether somebody stands in a direction, or a wall.
 
     Args:
         height: of :func:`heights` (K,).
-        whole: response without a mask, as a share of its highest (K,).
 
     Returns:
         What to add to the score of each direction (K,), nats.
     """
-    seen = HEIGHT_TRUST * np.log(np.maximum(height, 1e-3))
-    return np.asarray(seen + WHOLE_TRUST * np.minimum(whole, WHOLE_ENOUGH))
+    return np.asarray(HEIGHT_TRUST * np.log(np.maximum(height, 1e-3)))
 
 
 def steering_weights(

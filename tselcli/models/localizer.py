@@ -20,6 +20,7 @@ from tselcli.corpora.audio import resample
 from tselcli.errors import DataError
 from tselcli.features.directions import cell_agreement
 from tselcli.features.gcc import cross_phat, steered_response, steering, weighted_cross
+from tselcli.features.precedence import OnsetHistogram
 from tselcli.features.stft import (
     log_mel,
     mel_bands,
@@ -75,7 +76,7 @@ class Localizer:
         self.bands = mel_bands(
             self.features.sample_rate, self.features.n_fft, self.features.n_mels
         ).to(self.device)
-        self._steering: dict[MicArray, Tensor] = {}
+        self._known: dict[MicArray, _Tables] = {}
 
     @classmethod
     def load(cls, name_or_path: str = "mask-compact", device: str = "cpu") -> "Localizer":
@@ -132,52 +133,35 @@ class Localizer:
         heard = [
             choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS) for q in range(count)
         ]
-        union = sorted({index for indices in heard for index in indices})
-        histogram, evidence = self._directions(audio, picture[0], new, array, union)
+        histogram = self._tables(array).onsets(audio).double().cpu().numpy()
         asked = []
         for indices in heard:
             seen = choice.heights(histogram, AZIMUTHS[indices]) >= choice.HEIGHT_LEAST
             asked.append([k for n, k in enumerate(indices) if seen[n] or n == 0])
+        union = sorted({index for found in asked for index in found})
+        evidence = self._evidence(audio, array, union)
         posteriors = []
         for q, found in enumerate(asked):
             columns = evidence[..., [union.index(index) for index in found]]
             scores = choice.direction_scores(logits[0, q], picture[0], new, columns, readout.focus)
             masked_share = rows[q][found] / max(float(rows[q].max()), 1e-9)
-            whole_share = rows[-1][found] / max(float(rows[-1].max()), 1e-9)
             total = scores.cpu().numpy() + float(readout.trust) * masked_share
-            height = choice.heights(histogram, AZIMUTHS[found])
-            total = total + choice.credibility(height, whole_share)
+            total = total + choice.credibility(choice.heights(histogram, AZIMUTHS[found]))
             chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
             sources = (rows[q], rows[count + q], rows[-1])
             azimuths = np.array([peak_azimuth(sources, index) for index in found])
             posteriors.append(choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS))
         return posteriors
 
-    def _directions(
-        self, audio: Tensor, picture: Tensor, new: Tensor, array: MicArray, indices: list[int]
-    ) -> tuple[npt.NDArray[Any], Tensor]:
-        """Ask every cell for its direction, block by block.
-
-        Returns:
-            How many point where, on a coarse grid (A,), and how well every cell agrees with
-            some azimuths, (T', M, K).
-        """
-        table = self._steer(array)
-        grid = table[:: round(choice.HEIGHT_STEP_DEG)]
-        steer = torch.cat([grid, table[indices]])
-        share = spread_share(self.bands)
-        histogram = torch.zeros(len(grid), device=self.device)
-        evidence: list[Tensor] = []
-        first = 0
-        for spectrum in self.spectra(audio):
-            cross = cross_phat(spectrum)[0]
-            agreement = cell_agreement(cross, steer, share, self.features.mel_pool)
-            rows = slice(first, first + len(agreement))
-            votes = choice.votes(agreement[..., : len(grid)], picture[rows], new[rows])
-            histogram = histogram + votes
-            evidence.append(agreement[..., len(grid) :].clone())
-            first += len(agreement)
-        return histogram.double().cpu().numpy(), torch.cat(evidence)
+    def _evidence(self, audio: Tensor, array: MicArray, indices: list[int]) -> Tensor:
+        """Say how well every cell agrees with some azimuths, block by block: (T', M, K)."""
+        steer, share = self._tables(array).steer[indices], spread_share(self.bands)
+        return torch.cat(
+            [
+                cell_agreement(cross_phat(spectrum)[0], steer, share, self.features.mel_pool)
+                for spectrum in self.spectra(audio)
+            ]
+        )
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate.
@@ -263,14 +247,23 @@ class Localizer:
             mass = mass + spread.sum(dim=(1, 2))
             first += rows.shape[1]
         assert summed is not None
-        response = steered_response(summed, self._steer(array))
+        response = steered_response(summed, self._tables(array).steer)
         return response / (mass * summed.shape[1]).clamp_min(1e-12)[:, None]
 
-    def _steer(self, array: MicArray) -> Tensor:
-        if array not in self._steering:
-            if len(self._steering) > 8:
-                self._steering.clear()
-            features = self.features
-            table = steering(array.positions, AZIMUTHS, features.sample_rate, features.n_fft)
-            self._steering[array] = table.to(self.device)
-        return self._steering[array]
+    def _tables(self, array: MicArray) -> "_Tables":
+        if array not in self._known:
+            if len(self._known) > 8:
+                self._known.clear()
+            rate, mics = self.features.sample_rate, array.positions
+            steer = steering(mics, AZIMUTHS, rate, self.features.n_fft).to(self.device)
+            grid = AZIMUTHS[:: round(choice.HEIGHT_STEP_DEG)]
+            self._known[array] = _Tables(steer, OnsetHistogram(mics, grid, rate, self.device))
+        return self._known[array]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What depends on an array alone: phases (A, P, F), and the histogram of onsets."""
+
+    steer: Tensor
+    onsets: OnsetHistogram

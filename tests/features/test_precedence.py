@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from tselcli.acoustics.geometry import delays, parse_array
+from tselcli.features.precedence import BLOCK, OnsetHistogram, votes
+
+RATE = 16_000
+ARRAY = parse_array("square:0.12")
+GRID = np.arange(-180.0, 180.0, 4.0)
+
+
+def arriving(*waves, samples=RATE):
+    """Bursts of noise (azimuth, start in seconds, level) as plane waves: (C, N)."""
+    hertz = np.fft.rfftfreq(samples, 1 / RATE)
+    total = np.zeros((4, samples))
+    for number, (azimuth, start, level) in enumerate(waves):
+        burst = np.zeros(samples)
+        first, length = round(start * RATE), RATE // 4
+        noise = np.random.default_rng(number).standard_normal(length)
+        burst[first : first + length] = level * noise * np.exp(-6 * np.arange(length) / length)
+        late = delays(ARRAY.positions, np.array([azimuth]))[0]
+        turned = np.fft.rfft(burst) * np.exp(-2j * np.pi * hertz * late[:, None])
+        total += np.fft.irfft(turned, samples)
+    return torch.from_numpy(total).float()
+
+
+@pytest.fixture(scope="module")
+def count():
+    return OnsetHistogram(ARRAY.positions, GRID, RATE)
+
+
+@pytest.mark.parametrize("azimuth", [-176, -92, 0, 44, 120])
+def test_a_sound_counts_where_it_comes_from(count, azimuth):
+    assert GRID[int(count(arriving((azimuth, 0.2, 1.0))).argmax())] == azimuth
+
+
+def test_two_sounds_count_both(count):
+    histogram = count(arriving((-100, 0.1, 1.0), (40, 0.6, 1.0)))
+    highest = sorted(GRID[histogram.argsort(descending=True)[:2].numpy()])
+    assert highest == [-100, 40]
+
+
+def test_an_echo_a_little_later_hardly_counts(count):
+    """As loud a repetition, 20 ms later, from elsewhere: steering alone could not tell."""
+    direct = arriving((40, 0.2, 1.0))
+    echo = torch.roll(arriving((-100, 0.2, 1.0)), RATE // 50, dims=1)
+    histogram = count(direct + 0.8 * echo)
+    assert GRID[int(histogram.argmax())] == 40
+    assert float(histogram[GRID == -100] / histogram.max()) < 0.25
+
+
+def test_level_changes_nothing_but_the_scale(count):
+    signal = arriving((40, 0.2, 1.0), (-80, 0.5, 0.7))
+    one, other = count(signal), count(1e-3 * signal)
+    torch.testing.assert_close(other / other.max(), one / one.max(), rtol=1e-3, atol=1e-4)
+
+
+def test_blocks_add_up(count, monkeypatch):
+    signal = arriving((40, 0.2, 1.0), (-80, 0.5, 0.7))
+    whole = count(signal)
+    monkeypatch.setattr("tselcli.features.precedence.BLOCK", 37)
+    assert BLOCK > 400
+    torch.testing.assert_close(count(signal), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_silence_and_less_than_a_window_count_nothing(count):
+    assert not count(torch.zeros(4, RATE)).any()
+    assert not count(torch.ones(4, 100)).any()
+
+
+def test_a_mixed_cell_votes_less_than_a_pure_one():
+    agreement = torch.zeros(2, 1, 90)
+    agreement[0, 0, 10], agreement[1, 0, 40] = 1.0, 0.5
+    histogram = votes(agreement, torch.ones(2, 1), torch.ones(2, 1))
+    assert float(histogram[40] / histogram[10]) == pytest.approx(0.5**4, rel=0.01)
+
+
+def test_a_louder_cell_votes_more_but_not_in_proportion():
+    agreement = torch.zeros(2, 1, 90)
+    agreement[0, 0, 10] = agreement[1, 0, 40] = 1.0
+    histogram = votes(agreement, torch.tensor([[1.0], [1e-4]]), torch.ones(2, 1))
+    assert float(histogram[40] / histogram[10]) == pytest.approx(0.1, rel=0.01)

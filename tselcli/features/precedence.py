@@ -1,0 +1,89 @@
+"""The first wavefront: how many sounds began in each direction.
+
+A wall's echo comes later than its sound, and by other ways. Looked at in steps of 2.5 ms, the
+cells of time and frequency in which the power has just risen hold what came straight from a
+source, and nothing else; each of them votes for its direction. This is the precedence effect of
+hearing (H. Wallach, E. B. Newman and M. R. Rosenzweig, "The precedence effect in sound
+localization", Am. J. Psychol. 62(3), 1949).
+
+The window of 8 ms, the bands and the decay were set on scenes of one and of two sources from
+the validation split of the recordings that the bundled model learnt from.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tselcli.features.directions import cell_agreement, onsets
+from tselcli.features.gcc import cross_phat, steering
+from tselcli.features.stft import mel_bands, mel_power, reference_power, spread_share, stft
+
+WINDOW_S, HOP_S = 0.008, 0.0025
+N_BANDS = 16
+DECAY = 0.995  # of the power that a rise must exceed, from one frame to the next
+SHARP = 120.0  # how sharply a cell's vote falls with its agreement
+PURE, LOUD = 4.0, 0.25  # exponents of a vote: of the best agreement, of the power
+BLOCK = 4000  # frames at a time
+
+
+class OnsetHistogram:
+    """Counts the directions in which sounds begin.
+
+    Args:
+        mics: positions (C, 3) in metres.
+        azimuth_deg: grid (A,).
+        sample_rate: of the recordings, Hz.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        mics: npt.NDArray[np.float64],
+        azimuth_deg: npt.NDArray[np.float64],
+        sample_rate: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.hop = max(1, round(HOP_S * sample_rate))
+        self.n_fft = 2 * round(WINDOW_S * sample_rate / 2)
+        self.bands = mel_bands(sample_rate, self.n_fft, N_BANDS).to(device)
+        self.steer = steering(mics, azimuth_deg, sample_rate, self.n_fft).to(device)
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        """Count over a whole recording, block by block.
+
+        Args:
+            audio: (C, N).
+
+        Returns:
+            Votes for every direction of the grid (A,), not negative; zeros for silence and for
+            a recording shorter than one window.
+        """
+        total = self.steer.real.new_zeros(len(self.steer))
+        share, before = spread_share(self.bands), None
+        step = BLOCK * self.hop
+        for start in range(0, audio.shape[-1] - self.n_fft + 1, step):
+            piece = audio[:, start : start + step + self.n_fft - self.hop]
+            spectrum = stft(piece[None], self.n_fft, self.hop, centred=False)
+            power = mel_power(reference_power(spectrum), self.bands, 1)[0]
+            new, before = onsets(power, DECAY, before)
+            agreement = cell_agreement(cross_phat(spectrum)[0], self.steer, share, 1)
+            total = total + votes(agreement, power, new)
+        return total
+
+
+def votes(agreement: Tensor, power: Tensor, new: Tensor) -> Tensor:
+    """Let every cell vote for its direction; the purer, louder and newer, the more it counts.
+
+    Args:
+        agreement: with a grid of directions, (T, M, A).
+        power: (T, M).
+        new: of `onsets` (T, M).
+
+    Returns:
+        The histogram (A,), not normalised; those of several blocks add up.
+    """
+    weight = power**LOUD * new * agreement.amax(dim=-1).clamp_min(0) ** PURE
+    chosen = weight > 0
+    share = torch.softmax(SHARP * agreement[chosen], dim=-1)
+    return weight[chosen] @ share
