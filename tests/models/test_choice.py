@@ -7,6 +7,7 @@ from tselcli.models.choice import (
     credibility,
     direction_scores,
     heights,
+    likeliness,
     newness,
     peaks,
     posterior_of,
@@ -35,8 +36,22 @@ def test_candidates_come_from_all_three_responses_once():
     masked = bump((10, 1.0), (60, 0.4))
     against = bump((-90, 1.0))
     everything = bump((-88, 1.0), (12, 0.9))
-    found = GRID[candidates(masked, against, everything, GRID)].tolist()
-    assert found == [10, -90, 60]
+    found = GRID[candidates(masked, against, everything, np.ones(90), GRID)].tolist()
+    assert found[:3] == [10, -90, 60]
+
+
+def test_candidates_need_a_beginning_but_the_first():
+    masked = bump((10, 1.0), (60, 0.4))
+    everything = bump((-88, 1.0), (12, 0.9))
+    begun = bump((-88, 1.0), (140, 0.5))[::4]
+    found = GRID[candidates(masked, masked, everything, begun, GRID)].tolist()
+    assert found == [10, -88, 140]
+
+
+def test_a_match_can_be_no_better_than_a_match():
+    poor, good, better = likeliness(np.array([-3.0, 4.0, 9.0]))
+    assert better - good < 0.2
+    assert good - poor > 10
 
 
 def test_a_short_good_match_beats_a_long_poor_one():
@@ -104,5 +119,5 @@ def test_heights_are_read_off_the_nearest_bins_around_the_cut():
 def test_where_few_sounds_begin_nobody_stands():
     loud, weak, wall, none = credibility(np.array([1.0, 0.4, 0.02, 0.0]))
     assert loud == 0
-    assert weak == pytest.approx(0.5 * np.log(0.4))
+    assert weak == pytest.approx(1.1 * np.log(0.4))
     assert none < wall < weak - 1.0

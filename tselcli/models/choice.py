@@ -26,7 +26,8 @@ Array = npt.NDArray[np.float64]
 DECAY = 0.8  # of an echo's power from one cell to the next, 40 ms: 1 dB
 HEIGHT_STEP_DEG = 4.0  # grid of the histogram
 HEIGHT_LEAST = 0.06  # share of the highest bin that a candidate needs
-HEIGHT_TRUST = 0.5  # weight of the log height in the score
+HEIGHT_TRUST = 1.1  # weight of the log height in the score
+MATCH_TRUST, MATCH_BIAS = 2.7, -1.0  # of the mean logit: beyond a match, more is no better
 APART_DEG = 15.0  # candidates closer than this are one
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
@@ -56,6 +57,11 @@ def credibility(height: Array) -> Array:
     return np.asarray(HEIGHT_TRUST * np.log(np.maximum(height, 1e-3)))
 
 
+def likeliness(score: Array) -> Array:
+    """Judge by the mean logits (K,) of :func:`direction_scores` whether it is the sound: nats."""
+    return np.asarray(-MATCH_TRUST * np.logaddexp(0.0, -(score + MATCH_BIAS)))
+
+
 def steering_weights(
     logits: Tensor, picture: Tensor, new: Tensor, energy: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -75,21 +81,29 @@ def steering_weights(
     return against * loud, loud[None]
 
 
-def candidates(masked: Array, against: Array, everything: Array, grid: Array) -> list[int]:
+def candidates(
+    masked: Array, against: Array, everything: Array, begun: Array, grid: Array
+) -> list[int]:
     """Collect directions worth asking, best first.
 
     Args:
         masked: response under the query's mask (A,).
         against: response under what the mask leaves (A,).
         everything: response without a mask (A,).
+        begun: histogram of onsets, on a grid of its own over the circle (H,).
         grid: azimuths in degrees (A,).
 
     Returns:
-        Indices into the grid, at least 15 degrees apart.
+        Indices into the grid, at least 15 degrees apart. But for the first, all of them are
+        directions in which sounds began.
     """
     first, *second = peaks(masked, grid, 2)
-    found: list[int] = []
-    for index in [first, *peaks(against, grid, 1), *peaks(everything, grid, 2), *second]:
+    asked = [*peaks(against, grid, 1), *peaks(everything, grid, 2), *second]
+    coarse = grid[:: len(grid) // len(begun)]
+    asked += [k * (len(grid) // len(begun)) for k in peaks(begun, coarse, 2)]
+    seen = heights(begun, grid[asked]) >= HEIGHT_LEAST
+    found = [first]
+    for index in (index for index, here in zip(asked, seen, strict=True) if here):
         if all(_away(grid[index], grid[other]) >= APART_DEG for other in found):
             found.append(index)
     return found

@@ -130,14 +130,11 @@ class Localizer:
         left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
         rows = self.response(audio, torch.cat([masked, *left]), array).cpu().numpy()
         count = len(masked)
-        heard = [
-            choice.candidates(rows[q], rows[count + q], rows[-1], AZIMUTHS) for q in range(count)
-        ]
         histogram = self._tables(array).onsets(audio).double().cpu().numpy()
-        asked = []
-        for indices in heard:
-            seen = choice.heights(histogram, AZIMUTHS[indices]) >= choice.HEIGHT_LEAST
-            asked.append([k for n, k in enumerate(indices) if seen[n] or n == 0])
+        asked = [
+            choice.candidates(rows[q], rows[count + q], rows[-1], histogram, AZIMUTHS)
+            for q in range(count)
+        ]
         union = sorted({index for found in asked for index in found})
         evidence = self._evidence(audio, array, union)
         posteriors = []
@@ -145,7 +142,7 @@ class Localizer:
             columns = evidence[..., [union.index(index) for index in found]]
             scores = choice.direction_scores(logits[0, q], picture[0], new, columns, readout.focus)
             masked_share = rows[q][found] / max(float(rows[q].max()), 1e-9)
-            total = scores.cpu().numpy() + float(readout.trust) * masked_share
+            total = choice.likeliness(scores.cpu().numpy()) + float(readout.trust) * masked_share
             total = total + choice.credibility(choice.heights(histogram, AZIMUTHS[found]))
             chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
             sources = (rows[q], rows[count + q], rows[-1])
