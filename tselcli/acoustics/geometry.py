@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +32,22 @@ MAX_REACH_M = 10.0  # no coordinate of a microphone is larger than this
 
 Floats = npt.NDArray[np.float64]
 Positions = tuple[tuple[float, float, float], ...]
+Ambisonics = Literal["acn-sn3d", "acn-n3d", "fuma"]
 
 
 @dataclass(frozen=True)
 class MicArray:
-    """Microphones in the array's own frame: metres, x front, y left, z up."""
+    """What hears, in its own frame: metres, x front, y left, z up.
+
+    Attributes:
+        name: of a preset with its size, or of a file.
+        mics: a position for every channel; four times the origin for first-order ambisonics.
+        foa: order and scale of first-order ambisonic channels; None for microphones.
+    """
 
     name: str
     mics: Positions
+    foa: Ambisonics | None = None
 
     @property
     def positions(self) -> Floats:

@@ -1,6 +1,6 @@
 """Scenes on disk: one line of JSON each, strict in both directions, and DCASE labels.
 
-A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/1``) and enough to render it
+A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/2``) and enough to render it
 again, bit for bit, given the corpus. It names clips by id and corpus, never by a path. Its keys
 are the attributes of `Scene` and `Source`, except that a source's place is written as
 
@@ -24,7 +24,7 @@ from tselcli.acoustics.geometry import Floats
 from tselcli.acoustics.scene import Scene
 from tselcli.errors import DataError
 
-SCHEMA = "tsel-scene/1"
+SCHEMA = "tsel-scene/2"
 MANIFEST = "manifest.jsonl"
 PLACE = ("azimuth_deg", "elevation_deg", "distance_m")
 
