@@ -36,6 +36,7 @@ from tselcli.cli_options import (
     examples,
     read_recipe,
     scenes_of,
+    with_rirs,
 )
 from tselcli.cli_output import print_json, print_rich, print_text
 from tselcli.cli_recipes import recipes_app
@@ -99,12 +100,19 @@ def _root(
     epilog=examples(
         "tsel simulate tiny --split test --count 20 --out scenes/test",
         "tsel simulate mask --corpus audiocaps:AudioCaps --shard 1/4 --out scenes/train",
+        "tsel simulate --rir real --rir-dir TAU-SRIR_DB --split test --out scenes/real",
     )
 )
 def simulate(
     out: OutFolder,
-    recipe: RecipeArgument = "mask",
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A name of `tsel recipes ls`, or a YAML file; mask or real if none."),
+    ] = None,
     rir: Annotated[Rir, typer.Option(help="Room impulse responses.")] = Rir.simulated,
+    rir_dir: Annotated[
+        Path | None, typer.Option(help="Of TAU-SRIR DB, or a SOFA file, for --rir real.")
+    ] = None,
     corpus: CorpusOption = None,
     split: Annotated[Split, typer.Option(help="Part of the corpus.")] = Split.train,
     count: CountOption = None,
@@ -121,7 +129,8 @@ def simulate(
     """
     from tselcli.commands.simulate import simulate
 
-    loaded = read_recipe(recipe, overrides, corpus)
+    recipe = recipe or ("mask" if rir is Rir.simulated else "real")
+    loaded = read_recipe(recipe, with_rirs(overrides, rir, rir_dir), corpus)
     summary = simulate(
         loaded,
         out,

@@ -62,6 +62,25 @@ class Rir(str, enum.Enum):
     """Where room impulse responses come from."""
 
     simulated = "simulated"
+    real = "real"
+
+
+def with_rirs(overrides: Sequence[str] | None, rir: Rir, folder: Path | None) -> list[str]:
+    """Turn ``--rir`` and ``--rir-dir`` into overrides of a recipe."""
+    from tselcli.errors import RecipeError
+
+    given = list(overrides or ())
+    named = any(override.startswith("scene.measured") for override in given)
+    if rir is Rir.simulated and folder is not None:
+        raise RecipeError(f"--rir-dir {folder}: is for --rir real")
+    if rir is Rir.real and folder is None and not named:
+        raise RecipeError(
+            "--rir real: needs --rir-dir with measured responses: the folder of TAU-SRIR DB "
+            "(`tsel data ls` says where it is), or a SOFA file of any room"
+        )
+    if folder is not None:
+        given.append(f"scene.measured.folder={json.dumps(str(folder))}")
+    return given
 
 
 class Device(str, enum.Enum):

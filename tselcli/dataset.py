@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.manifest import read_manifest
+from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import Scene, draw_scene
+from tselcli.acoustics.tracks import bank_of
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
@@ -88,14 +90,22 @@ def fresh_trials(
         jobs: processes.
         images: keep what each source contributes.
     """
-    work = partial(_render, recipe, corpus_of(recipe, split), split, seed, images)
+    given = corpus_of(recipe, split), bank_of(recipe.scene)
+    work = partial(_render, recipe, *given, split, seed, images)
     return spread(work, range(count), jobs)
 
 
 def _render(
-    recipe: Recipe, corpus: Corpus, split: str, seed: int, images: bool, index: int
+    recipe: Recipe,
+    corpus: Corpus,
+    bank: RirBank | None,
+    split: str,
+    seed: int,
+    images: bool,
+    index: int,
 ) -> Trial:
-    rendered = render_scene(draw_scene(recipe.scene, corpus, seed, split, index), corpus)
+    scene = draw_scene(recipe.scene, corpus, seed, split, index, bank)
+    rendered = render_scene(scene, corpus, bank)
     return Trial(rendered.scene, rendered.signal, rendered.images if images else None)
 
 

@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tselcli.acoustics.manifest import read_manifest, scene_to_json
-from tselcli.acoustics.render import FRAME_S, render_scene
+from tselcli.acoustics.manifest import expand_positions, read_manifest, scene_to_json
+from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import Scene, draw_scene
+from tselcli.acoustics.tracks import bank_of
+from tselcli.acoustics.trajectory import FRAME_S
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.clip import Corpus
 from tselcli.dataset import corpus_of
@@ -50,7 +53,10 @@ class Example:
 
     def azimuths(self, n_frames: int) -> npt.NDArray[Any]:
         """Where the target is in every frame of 100 ms, degrees (n_frames,)."""
-        return np.full(n_frames, self.scene.sources[0].azimuth_deg, dtype=np.float32)
+        target = self.scene.sources[0]
+        if target.positions is None:
+            return np.full(n_frames, target.azimuth_deg, dtype=np.float32)
+        return expand_positions(target.positions, n_frames)[:, 0].astype(np.float32)
 
     def active(self, n_frames: int) -> npt.NDArray[Any]:
         """In which frames of 100 ms the target sounds: 1 or 0, (n_frames,)."""
@@ -73,15 +79,23 @@ def fresh_examples(
         jobs: processes.
         listen: keep the mono recording.
     """
-    work = partial(_render, recipe, corpus_of(recipe, split), split, seed, listen)
+    given = corpus_of(recipe, split), bank_of(recipe.scene)
+    work = partial(_render, recipe, *given, split, seed, listen)
     return spread(work, indices, jobs)
 
 
 def _render(
-    recipe: Recipe, corpus: Corpus, split: str, seed: int, listen: bool, index: int
+    recipe: Recipe,
+    corpus: Corpus,
+    bank: RirBank | None,
+    split: str,
+    seed: int,
+    listen: bool,
+    index: int,
 ) -> Example:
     torch.set_num_threads(1)
-    rendered = render_scene(draw_scene(recipe.scene, corpus, seed, split, index), corpus)
+    scene = draw_scene(recipe.scene, corpus, seed, split, index, bank)
+    rendered = render_scene(scene, corpus, bank)
     signal, rate = rendered.signal, rendered.scene.sample_rate
     mono = signal.mean(axis=0) if listen else None
     return Example(rendered.scene, clip_gcc(signal, rate, recipe.features), mono)

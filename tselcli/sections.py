@@ -62,6 +62,32 @@ class ArrayRecipe(Section):
     rotate: bool = False  # turn the array in the room at random; azimuth is in the array's frame
 
 
+class MotionRecipe(Section):
+    """Sources that move: around the array, or along a measured trajectory."""
+
+    share: float = Field(default=0.0, ge=0, le=1)  # of the directional sources; 1 is all
+    speed_deg_s: tuple[Annotated[float, Field(gt=0, le=360)], ...] = (10.0, 20.0, 40.0)
+
+
+class MeasuredRecipe(Section):
+    """Rooms from measured responses instead of a simulation; then ``room`` and ``array`` are idle.
+
+    Rooms are those of TAU-SRIR's file names, divided as the paper does; a SOFA file has no such
+    numbers and serves every split.
+    """
+
+    folder: str  # of TAU-SRIR, or of SOFA files; or one SOFA file
+    channels: Literal["foa", "mic"] = "foa"  # of TAU-SRIR
+    azimuth: Literal["counter-clockwise", "clockwise"] = "counter-clockwise"  # of SOFA files
+    train_rooms: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 10)
+    val_rooms: tuple[int, ...] = (8,)
+    test_rooms: tuple[int, ...] = (9,)
+
+    def rooms(self, split: str) -> tuple[int, ...]:
+        """Give the rooms of a split."""
+        return {"train": self.train_rooms, "val": self.val_rooms, "test": self.test_rooms}[split]
+
+
 class SceneRecipe(Section):
     """What sounds together: how many sources, how loud, how long."""
 
@@ -77,8 +103,10 @@ class SceneRecipe(Section):
     noise_snr_db: Range | None = None  # diffuse noise under the mixture; None is no noise
     onset: Literal["start", "random"] = "start"  # "start" is the paper's truncate/pad
     min_separation_deg: float = Field(default=0.0, ge=0, lt=180)
+    motion: MotionRecipe = MotionRecipe()
     room: RoomRecipe = RoomRecipe()
     array: ArrayRecipe = ArrayRecipe()
+    measured: MeasuredRecipe | None = None
 
 
 class FeatureRecipe(Section):

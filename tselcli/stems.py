@@ -18,10 +18,12 @@ import torch
 
 from tselcli.acoustics.geometry import turn
 from tselcli.acoustics.manifest import read_manifest, scene_to_json
-from tselcli.acoustics.places import draw_place
+from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.places import MeasuredRoom, draw_place
 from tselcli.acoustics.render import convolve, render_scene
-from tselcli.acoustics.rirs import shoebox_rirs
+from tselcli.acoustics.rirs import Room, shoebox_rirs
 from tselcli.acoustics.scene import Scene, scene_rng
+from tselcli.acoustics.tracks import bank_of, draw_measured, measured_rirs
 from tselcli.corpora.audio import resample
 from tselcli.corpora.clip import Clip, Corpus, read_clip
 from tselcli.dataset import corpus_of
@@ -31,7 +33,7 @@ from tselcli.features.stft import mel_bands, mel_power, reference_power, stft
 from tselcli.models.mixer import Stem
 from tselcli.processes import spread
 from tselcli.recipe import Recipe, load_recipe
-from tselcli.sections import FeatureRecipe
+from tselcli.sections import FeatureRecipe, MotionRecipe
 
 PLACES_PER_ROOM = 4
 Parts = Iterator[list[Stem]]
@@ -99,6 +101,8 @@ def stem_takes(recipe: Recipe, corpus: Corpus) -> list[list[Take]]:
         "rooms": recipe.mixing.rooms,
         "seed": recipe.seed,
     }
+    if recipe.scene.measured is not None:
+        shared["measured"] = recipe.scene.measured.model_dump(mode="json")
     for clip in corpus.clips:
         sound = file_digest(clip)
         for version in range(recipe.mixing.rooms_per_clip):
@@ -114,32 +118,52 @@ def fresh_stems(recipe: Recipe, cache: FeatureCache, jobs: int) -> tuple[int, Pa
         How many parts there will be, and the stems of each; unreadable clips are left out.
     """
     rooms = list(enumerate(stem_takes(recipe, corpus_of(recipe, "train"))))
-    return len(rooms), _rooms(recipe, cache, rooms, jobs)
+    return len(rooms), _rooms(recipe, bank_of(recipe.scene), cache, rooms, jobs)
 
 
 def _rooms(
-    recipe: Recipe, cache: FeatureCache, rooms: list[tuple[int, list[Take]]], jobs: int
+    recipe: Recipe,
+    bank: RirBank | None,
+    cache: FeatureCache,
+    rooms: list[tuple[int, list[Take]]],
+    jobs: int,
 ) -> Parts:
-    work = partial(_fill_room, recipe, cache)
+    work = partial(_fill_room, recipe, bank, cache)
     for (_, takes), heard in zip(rooms, spread(work, rooms, jobs), strict=True):
         mels = [cache.get(take.key) if ok else None for take, ok in zip(takes, heard, strict=True)]
         yield [Stem(t.clip, mel) for t, mel in zip(takes, mels, strict=True) if mel is not None]
 
 
-def _fill_room(recipe: Recipe, cache: FeatureCache, room: tuple[int, list[Take]]) -> list[bool]:
+def _fill_room(
+    recipe: Recipe, bank: RirBank | None, cache: FeatureCache, room: tuple[int, list[Take]]
+) -> list[bool]:
     """Compute what the cache lacks of one room; says which takes could be heard."""
     number, takes = room
     missing = [take for take in takes if cache.get(take.key) is None]
     if not missing:
         return [True] * len(takes)
     torch.set_num_threads(1)
-    scene = recipe.scene.model_copy(update={"directional": PLACES_PER_ROOM})
-    place = draw_place(scene_rng(recipe.seed, "rooms", number), scene)
-    mics = turn(place.array.positions, place.yaw_deg) + place.centre
-    rirs = shoebox_rirs(
-        place.room, mics, place.sources, recipe.features.sample_rate, recipe.scene.room.max_order
-    )
+    rirs = _room_rirs(recipe, bank, number)
     return [cache.get(t.key) is not None or _hear(recipe, cache, t, rirs) for t in takes]
+
+
+def _room_rirs(recipe: Recipe, bank: RirBank | None, number: int) -> npt.NDArray[Any]:
+    """Give the responses (S, C, L) of some places in one room."""
+    changes = {"directional": PLACES_PER_ROOM, "motion": MotionRecipe(), "min_separation_deg": 0}
+    rng = scene_rng(recipe.seed, "rooms", number)
+    rate, scene = recipe.features.sample_rate, recipe.scene.model_copy(update=changes)
+    if bank is not None:
+        place = draw_measured(rng, scene, bank, "train")
+        assert isinstance(place.room, MeasuredRoom)
+        room = place.room.name
+        takes = [(spot.track, [k for _, k in spot.directions or ()]) for spot in place.sources]
+        rirs = [measured_rirs(bank, room, track, numbers, rate)[0] for track, numbers in takes]
+        return np.stack(rirs) if bank.array.foa is None else np.stack(rirs)[:, :1]  # W alone
+    place = draw_place(rng, scene)
+    assert isinstance(place.room, Room)
+    mics = turn(place.array.positions, place.yaw_deg) + place.centre
+    spots = [spot.position_m for spot in place.sources if spot.position_m is not None]
+    return shoebox_rirs(place.room, mics, spots, rate, scene.room.max_order)
 
 
 def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: npt.NDArray[Any]) -> bool:
@@ -190,15 +214,21 @@ def folder_stems(
     splits = {scene.split for scene in scenes}
     if len(splits) != 1:
         raise DataError(f"{folder}: holds the splits {sorted(splits)}; train on a folder of one")
-    corpus = corpus_of(load_recipe(str(folder / "recipe.yaml")), splits.pop())
-    return len(scenes), _scenes(features, corpus, cache, scenes, jobs)
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    given = corpus_of(recipe, splits.pop()), bank_of(recipe.scene)
+    return len(scenes), _scenes(features, *given, cache, scenes, jobs)
 
 
 def _scenes(
-    features: FeatureRecipe, corpus: Corpus, cache: FeatureCache, scenes: list[Scene], jobs: int
+    features: FeatureRecipe,
+    corpus: Corpus,
+    bank: RirBank | None,
+    cache: FeatureCache,
+    scenes: list[Scene],
+    jobs: int,
 ) -> Parts:
     clips = {(clip.source, clip.id): clip for clip in corpus.clips}
-    work = partial(_fill_scene, features, corpus, cache)
+    work = partial(_fill_scene, features, corpus, bank, cache)
     for scene, keys in zip(scenes, spread(work, scenes, jobs), strict=True):
         mels = [cache.get(key) for key in keys]
         yield [
@@ -209,7 +239,11 @@ def _scenes(
 
 
 def _fill_scene(
-    features: FeatureRecipe, corpus: Corpus, cache: FeatureCache, scene: Scene
+    features: FeatureRecipe,
+    corpus: Corpus,
+    bank: RirBank | None,
+    cache: FeatureCache,
+    scene: Scene,
 ) -> list[str]:
     """Compute what the cache lacks of one scene; gives the key of each source."""
     keys = [
@@ -224,7 +258,7 @@ def _fill_scene(
     ]
     if any(cache.get(key) is None for key in keys):
         torch.set_num_threads(1)
-        images = render_scene(scene, corpus).images
+        images = render_scene(scene, corpus, bank).images
         images = resample(images, scene.sample_rate, features.sample_rate)
         for key, image in zip(keys, images, strict=True):
             cache.put(key, stem_mel(image, features))

@@ -16,6 +16,7 @@ from tselcli.acoustics.manifest import (
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import Scene, draw_scene
 from tselcli.errors import DataError
+from tselcli.sections import MotionRecipe
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_line_holds_what_was_promised_and_no_paths(scene, corpus, tmp_path):
     assert "\n" not in line
     assert str(tmp_path) not in line
     values = json.loads(line)
-    assert values["schema"] == "tsel-scene/1"
+    assert values["schema"] == "tsel-scene/2"
     assert {"room", "rt60_measured_s", "array", "sources"} <= set(values)
     for source in values["sources"]:
         assert {"clip_id", "corpus", "caption", "onset_s", "positions", "gain"} <= set(source)
@@ -47,6 +48,21 @@ def test_a_line_holds_what_was_promised_and_no_paths(scene, corpus, tmp_path):
         [0, target.azimuth_deg, target.elevation_deg, target.distance_m]
     ]
     assert values["sources"][2]["positions"] == []
+
+
+def test_a_moving_scene_survives_the_disk_and_sounds_the_same(quick, corpus):
+    recipe = quick.model_copy(update={"motion": MotionRecipe(share=1.0, speed_deg_s=(40.0,))})
+    scene = draw_scene(recipe, corpus, 0, "train", 1)
+    rendered = render_scene(scene, corpus)
+    again, _ = read_line(scene_line(rendered.scene, "audio/a.flac"))
+    assert len(again.sources[0].positions) > 3
+    assert again == rendered.scene
+    assert np.array_equal(render_scene(again, corpus).signal, rendered.signal)
+    rows = [line.split(",") for line in dcase_text(again).splitlines()]
+    written = {(int(row[0]), int(row[3])) for row in rows if row[1] == "0"}
+    truth = expand_positions(again.sources[0].positions, 1000)
+    assert len({azimuth for _, azimuth in written}) > 3
+    assert all(abs((truth[k, 0] - azimuth + 180) % 360 - 180) <= 0.5 for k, azimuth in written)
 
 
 def test_positions_hold_until_the_next_entry():
@@ -59,10 +75,10 @@ def test_positions_hold_until_the_next_entry():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema": "tsel-scene/9"}, "no 'schema: tsel-scene/1'"),
+        ({"schema": "tsel-scene/9"}, "no 'schema: tsel-scene/2'"),
         ({"colour": "red"}, "unknown or missing"),
         ({"sample_rate": "16000"}, "sample_rate"),
-        ({"room": {"size_m": [1, 2], "rt60_s": 0.5}}, "room.size_m"),
+        ({"room": {"size_m": [1, 2], "rt60_s": 0.5}}, "room.Room.size_m"),
         ({"room": None}, "room"),
         ({"array_position_m": [1, 2, "x"]}, "array_position_m"),
         ({"sources": None}, "sources are missing or malformed"),
@@ -78,8 +94,9 @@ def test_a_malformed_scene_is_explained(scene, change, complaint):
 @pytest.mark.parametrize(
     ("positions", "complaint"),
     [
-        ([[0, 1.0, 2.0, 3.0], [5, 2.0, 2.0, 3.0]], "a source moves"),
-        ([[4, 1.0, 2.0, 3.0]], "first position is at frame 4"),
+        ([[0, 1.0, 2.0, 3.0], [0, 2.0, 2.0, 3.0]], "must ascend from 0"),
+        ([[0, 1.0, 2.0, 3.0], [9, 2.0, 2.0, 3.0], [5, 2.0, 2.0, 3.0]], "must ascend from 0"),
+        ([[4, 1.0, 2.0, 3.0]], "must ascend from 0"),
         ([[0, 1.0]], "malformed"),
         (7, "malformed"),
     ],

@@ -6,13 +6,14 @@ are the attributes of `Scene` and `Source`, except that a source's place is writ
 
     "positions": [[frame, azimuth_deg, elevation_deg, distance_m], ...]
 
-where each entry holds from its 100 ms frame until the next entry: one entry is a static source,
+where each entry holds from its 100 ms frame until the next entry: one entry is a source at rest,
 none an additive one. ``audio``, where present, is relative to the manifest's folder.
 """
 
+import bisect
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,8 +34,8 @@ def scene_to_json(scene: Scene) -> dict[str, Any]:
     """Turn a scene into plain values for JSON, in a fixed order of keys."""
     values = json.loads(json.dumps({"schema": SCHEMA, **asdict(scene)}))  # tuples become lists
     for source in values["sources"]:
-        place = [source.pop(name) for name in PLACE]
-        source["positions"] = [] if place[0] is None else [[0, *place]]
+        place, moving = [source.pop(name) for name in PLACE], source.pop("positions")
+        source["positions"] = moving or ([] if place[0] is None else [[0, *place]])
     return dict(values)
 
 
@@ -69,22 +70,22 @@ def _adapter() -> TypeAdapter[Scene]:
 
 
 def _with_place(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the positions of a static source by its azimuth, elevation and distance."""
+    """Say where a source begins; the positions of a source at rest are no more than that."""
     fields = dict(source)
     positions = fields.pop("positions")
-    if len(positions) > 1:
-        raise DataError("scene: a source moves; this version renders sources at rest only")
-    frame, *place = positions[0] if positions else (0, None, None, None)
-    if frame != 0:
-        raise DataError(f"scene: a source's first position is at frame {frame}, must be at 0")
-    return {**fields, **dict(zip(PLACE, place, strict=True))}
+    frames = [frame for frame, *_ in positions]
+    if frames != sorted(set(frames)) or frames[:1] not in ([], [0]):
+        raise DataError("scene: frames of a source's positions must ascend from 0")
+    _, *place = positions[0] if positions else (0, None, None, None)
+    moving = positions if len(positions) > 1 else None
+    return {**fields, **dict(zip(PLACE, place, strict=True)), "positions": moving}
 
 
-def expand_positions(positions: list[list[float]], frames: int) -> Floats:
+def expand_positions(positions: Sequence[Sequence[float | None]], frames: int) -> Floats:
     """Give a source's place in every frame.
 
     Args:
-        positions: ``positions`` of a source in a manifest.
+        positions: ``positions`` of a source: frame, azimuth, elevation, distance.
         frames: how many frames of 100 ms, T.
 
     Returns:
@@ -92,7 +93,7 @@ def expand_positions(positions: list[list[float]], frames: int) -> Floats:
     """
     track = np.full((frames, 3), np.nan)
     for frame, *place in positions:
-        track[int(frame) :] = place
+        track[int(frame or 0) :] = np.array(place, dtype=np.float64)  # None becomes NaN
     return track
 
 
@@ -156,10 +157,14 @@ def dcase_text(scene: Scene) -> str:
     for number, source in enumerate(scene.sources):
         if source.azimuth_deg is None or source.elevation_deg is None:
             continue
-        azimuth = (round(source.azimuth_deg) + 180) % 360 - 180
+        way = source.positions or ((0, source.azimuth_deg, source.elevation_deg, None),)
+        frames = [frame for frame, *_ in way]
         for first, stop in source.active or ():
             for frame in range(first, stop):
-                rows.append((frame, number, number, azimuth, round(source.elevation_deg)))
+                _, azimuth, elevation, _ = way[bisect.bisect(frames, frame) - 1]
+                rows.append(
+                    (frame, number, number, (round(azimuth) + 180) % 360 - 180, round(elevation))
+                )
     return "".join(",".join(map(str, row)) + "\n" for row in sorted(rows))
 
 

@@ -4,30 +4,65 @@ All by rejection: draw, look whether everything has its place, else draw anew. L
 to the millimetre, so that the numbers of a manifest are readable and exactly those rendered.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, sized_array, turn, wrap_deg
+from tselcli.acoustics.geometry import (
+    Floats,
+    MicArray,
+    azimuth_of,
+    direction,
+    elevation_of,
+    sized_array,
+    turn,
+    wrap_deg,
+)
 from tselcli.acoustics.rirs import Room
+from tselcli.acoustics.trajectory import FRAME_S, Runs, walk
 from tselcli.errors import RecipeError
 from tselcli.sections import RoomRecipe, SceneRecipe
 
 ROOM_TRIES = 100
 POSITION_TRIES = 100
 MAX_REFLECTIONS = 2e7  # of one source; about 2 GB
+STEP_DEG = 2  # between neighbouring places of a source on its way
 MIC_CLEARANCE_M = 0.01  # between a microphone and the nearest wall
+
+Positions = tuple[tuple[int, float, float, float | None], ...]
+
+
+@dataclass(frozen=True)
+class MeasuredRoom:
+    """A room of a database of measured responses."""
+
+    bank: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a directional source is; attributes as those of a scene's source."""
+
+    azimuth_deg: float
+    elevation_deg: float
+    distance_m: float | None
+    position_m: tuple[float, float, float] | None = None
+    positions: Positions | None = None
+    track: str | None = None
+    directions: Runs | None = None
 
 
 @dataclass(frozen=True)
 class Place:
-    """A room with an array and the directional sources, in the world frame, metres."""
+    """A room with an array and the directional sources."""
 
-    room: Room
+    room: Room | MeasuredRoom
     array: MicArray
-    centre: Floats  # (3,), origin of the array frame
+    centre: Floats  # (3,), origin of the array frame in the world frame, metres
     yaw_deg: float  # how far the array frame is turned, counter-clockwise
-    sources: list[Floats]  # each (3,)
+    sources: list[Spot]
 
 
 def draw_place(rng: np.random.Generator, recipe: SceneRecipe) -> Place:
@@ -53,7 +88,9 @@ def draw_place(rng: np.random.Generator, recipe: SceneRecipe) -> Place:
             continue
         sources = _draw_positions(rng, recipe, size, centre)
         if len(sources) == recipe.directional:
-            return Place(room, array, centre, yaw, sources)
+            spots = [_spot(source, centre, yaw) for source in sources]
+            spots = [move(rng, recipe, spot, size, centre, yaw) for spot in spots]
+            return Place(room, array, centre, yaw, spots)
     raise RecipeError(
         f"scene: no room out of {ROOM_TRIES} holds the array and {recipe.directional} source(s); "
         f"enlarge scene.room, lower its wall_margin_m or source_distance_min_m, lengthen its "
@@ -105,6 +142,55 @@ def _draw_positions(
         ):
             found.append(place)
     return found
+
+
+def _spot(position: Floats, centre: Floats, yaw_deg: float) -> Spot:
+    seen = turn(position - centre, -yaw_deg)
+    x, y, z = position.tolist()
+    return Spot(
+        azimuth_deg=rounded_deg(azimuth_of(seen)),
+        elevation_deg=round(float(elevation_of(seen)), 4),
+        distance_m=round(float(np.linalg.norm(seen)), 4),
+        position_m=(x, y, z),
+    )
+
+
+def move(
+    rng: np.random.Generator,
+    recipe: SceneRecipe,
+    spot: Spot,
+    size: Floats,
+    centre: Floats,
+    yaw_deg: float,
+) -> Spot:
+    """Let a source walk around the array from its spot, or stay, as the recipe says.
+
+    It keeps its height and its distance, and turns back where the circle comes closer to a
+    wall than sources may.
+    """
+    if not recipe.motion.share or rng.random() >= recipe.motion.share or spot.distance_m is None:
+        return spot
+    speed = float(rng.choice(recipe.motion.speed_deg_s)) * float(rng.choice([-1, 1]))
+    angles = spot.azimuth_deg + STEP_DEG * np.arange(-(360 // STEP_DEG) + 1, 360 // STEP_DEG)
+    ring = spot.distance_m * direction(angles, spot.elevation_deg)
+    flat = (turn(ring, yaw_deg) + centre)[:, :2]
+    margin = recipe.room.wall_margin_m
+    inside = ((flat >= margin) & (flat <= size[:2] - margin)).all(axis=1)
+    middle = len(angles) // 2
+    inside[middle] = True
+    closed = bool(inside.all())
+    low = 0 if closed else middle - int((~inside[middle::-1]).argmax()) + 1
+    high = len(angles) if closed else middle + int((~inside[middle:]).argmax())
+    path = angles[middle : middle + 360 // STEP_DEG] if closed else angles[low:high]
+    start = 0 if closed else middle - low
+    walked = STEP_DEG * np.arange(len(path) + closed, dtype=np.float64)
+    frames = math.ceil(recipe.duration_s / FRAME_S)
+    runs = walk(walked, start, speed, frames, closed)
+    positions = tuple(
+        (frame, rounded_deg(wrap_deg(path[k])), spot.elevation_deg, spot.distance_m)
+        for frame, k in runs
+    )
+    return replace(spot, positions=positions)
 
 
 def rounded_deg(angle: Floats | float) -> float:

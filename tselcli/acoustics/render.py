@@ -12,13 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from tselcli.acoustics.geometry import Floats, direction, turn
+from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.noise import diffuse_noise
+from tselcli.acoustics.places import MeasuredRoom
 from tselcli.acoustics.rirs import Samples, measure_rt60, shoebox_rirs
-from tselcli.acoustics.scene import Scene, Source, scene_rng
+from tselcli.acoustics.scene import Point, Scene, Source, scene_rng
+from tselcli.acoustics.tracks import measured_rirs
+from tselcli.acoustics.trajectory import FRAME_S, convolve_moving
 from tselcli.corpora.clip import Clip, Corpus, read_clip
 from tselcli.errors import DataError
 
-FRAME_S = 0.1
 ACTIVE_DB = -40.0
 PEAK = 0.5
 NOISE_STREAM = 1
@@ -44,25 +48,26 @@ class Rendered:
         return self.scene.rt60_measured_s
 
 
-def render_scene(scene: Scene, corpus: Corpus) -> Rendered:
+def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> Rendered:
     """Render a scene; the same scene and corpus always give the same bits.
 
+    Args:
+        scene: what to render.
+        corpus: that the clips were drawn from.
+        bank: that the responses of a measured room are in.
+
     Raises:
-        DataError: a clip is not in the corpus, cannot be read, or is silent.
+        DataError: a clip is not in the corpus, cannot be read, or is silent; a response cannot
+            be read.
     """
     clips = [_dry(scene, source, corpus) for source in scene.sources]
-    rirs = shoebox_rirs(
-        scene.room,
-        scene.mics_m,
-        [source.position_m for source in scene.sources if source.position_m is not None],
-        scene.sample_rate,
-        scene.max_order,
-    )
+    heard = responses(scene, bank)
+    rate = scene.sample_rate
     images = np.stack(
         [
-            convolve(clip, rirs[number])
-            if number < len(rirs)
-            else np.tile(clip, (rirs.shape[1], 1))
+            _image(clip, *heard[number], rate)
+            if number < len(heard)
+            else np.tile(clip, (len(scene.array.mics), 1))
             for number, clip in enumerate(clips)
         ]
     )
@@ -78,11 +83,71 @@ def render_scene(scene: Scene, corpus: Corpus) -> Rendered:
         )
         for source, gain, clip in zip(scene.sources, gains, clips, strict=True)
     )
-    rt60 = measure_rt60(rirs[0, 0], scene.sample_rate)
+    rt60 = measure_rt60(heard[0][0][0, 0], scene.sample_rate)
     measured = None if np.isnan(rt60) else round(rt60, 4)
     return Rendered(
         replace(scene, sources=sources, rt60_measured_s=measured), signal * scale, images * scale
     )
+
+
+def responses(scene: Scene, bank: RirBank | None = None) -> list[tuple[Samples, list[int]]]:
+    """Give what every directional source is heard through.
+
+    Returns:
+        For each: the responses (K, C, L) in the order in which they are heard, and the sample
+        at which each takes over (K,). A source at rest has one.
+
+    Raises:
+        DataError: the bank does not have them.
+    """
+    sources = [source for source in scene.sources if source.kind == "directional"]
+    if isinstance(scene.room, MeasuredRoom):
+        return [_measured(scene, scene.room, source, bank) for source in sources]
+    places, order, starts = _waypoints(scene, sources)
+    rirs = shoebox_rirs(scene.room, scene.mics_m, places, scene.sample_rate, scene.max_order)
+    return [(rirs[numbers], start) for numbers, start in zip(order, starts, strict=True)]
+
+
+def _waypoints(
+    scene: Scene, sources: list[Source]
+) -> tuple[Floats, list[list[int]], list[list[int]]]:
+    """List the places (P, 3) of all sources once, and for each source which follow when."""
+    places: dict[Point, int] = {}
+    order, starts = [], []
+    for source in sources:
+        assert source.position_m is not None
+        way = [(0, source.position_m)]
+        if source.positions is not None:
+            way = [(frame, _world(scene, az, el, away)) for frame, az, el, away in source.positions]
+        order.append([places.setdefault(place, len(places)) for _, place in way])
+        starts.append([round(frame * FRAME_S * scene.sample_rate) for frame, _ in way])
+    return np.array(list(places)), order, starts
+
+
+def _world(scene: Scene, azimuth: float, elevation: float, distance: float | None) -> Point:
+    """Turn a place in the array frame into one in the room, to 0.1 mm."""
+    assert distance is not None  # only measured rooms leave it open
+    seen = distance * direction(azimuth, elevation)
+    place = turn(seen, scene.array_yaw_deg) + scene.array_position_m
+    x, y, z = np.round(place, 4).tolist()
+    return x, y, z
+
+
+def _measured(
+    scene: Scene, room: MeasuredRoom, source: Source, bank: RirBank | None
+) -> tuple[Samples, list[int]]:
+    if bank is None or bank.name != room.bank:
+        given = "none was given" if bank is None else f"'{bank.name}' was given"
+        raise DataError(f"scene {scene.index}: needs the responses of '{room.bank}'; {given}")
+    runs = source.directions or ((0, -1),)
+    rirs = measured_rirs(bank, room.name, source.track, [k for _, k in runs], scene.sample_rate)
+    return rirs, [round(frame * FRAME_S * scene.sample_rate) for frame, _ in runs]
+
+
+def _image(clip: Samples, rirs: Samples, starts: list[int], sample_rate: int) -> Samples:
+    if len(starts) == 1:
+        return convolve(clip, rirs[0])
+    return convolve_moving(clip, rirs, starts, sample_rate)
 
 
 def _dry(scene: Scene, source: Source, corpus: Corpus) -> Samples:

@@ -14,9 +14,12 @@ from typing import Literal
 
 import numpy as np
 
-from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, elevation_of, turn
-from tselcli.acoustics.places import Place, draw_place, rounded_deg
+from tselcli.acoustics.geometry import Floats, MicArray, turn
+from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.places import MeasuredRoom, Place, Positions, draw_place
 from tselcli.acoustics.rirs import Room
+from tselcli.acoustics.tracks import draw_measured
+from tselcli.acoustics.trajectory import Runs
 from tselcli.corpora.clip import Clip, Corpus, compatible, read_clip
 from tselcli.errors import DataError
 from tselcli.sections import SceneRecipe
@@ -37,15 +40,21 @@ class Source:
         corpus: name of the corpus that the clip belongs to.
         label: the clip's kind of sound.
         caption: the sentence that describes it here.
-        position_m: in the world frame; None for an additive source, as the next three.
+        position_m: in the world frame; None for an additive source, as the next three, and in
+            a measured room. Of a moving source: where it begins, as the next three.
         azimuth_deg: in the array frame, [-180, 180).
         elevation_deg: in the array frame, [-90, 90].
-        distance_m: from the origin of the array frame.
+        distance_m: from the origin of the array frame; None where it is not known.
         onset_s: when the clip starts.
         level_db: over the target at the array, each over its active part; 0 for the target.
         gain: from the clip convolved with its RIR to the file; None until rendered.
         active: runs of 100 ms frames, first and one past the last, in which the clip sounds
             (within 40 dB of its loudest); None until rendered.
+        positions: of a moving source: (frame of 100 ms, azimuth, elevation, distance), each
+            holding until the next; None at rest.
+        track: of a measured room: the trajectory whose responses are heard.
+        directions: on that trajectory: (frame, number of the response), each holding until
+            the next.
     """
 
     kind: Literal["directional", "additive"]
@@ -61,6 +70,9 @@ class Source:
     level_db: float
     gain: float | None = None
     active: tuple[tuple[int, int], ...] | None = None
+    positions: Positions | None = None
+    track: str | None = None
+    directions: Runs | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ class Scene:
         split: ``train``, ``val`` or ``test``.
         sample_rate: Hz.
         duration_s: of the recording; clips are cut or padded to it.
-        room: the shoebox and the RT60 that was requested.
+        room: the shoebox and the RT60 that was requested, or a measured room.
         max_order: reflections to follow; None is as many as the RT60 needs.
         array: the microphones in their own frame.
         array_position_m: origin of the array frame in the world frame.
@@ -89,7 +101,7 @@ class Scene:
     split: str
     sample_rate: int
     duration_s: float
-    room: Room
+    room: Room | MeasuredRoom
     max_order: int | None
     array: MicArray
     array_position_m: Point
@@ -114,8 +126,15 @@ def scene_rng(seed: int, split: str, index: int, *stream: int) -> np.random.Gene
     return np.random.default_rng([seed, zlib.crc32(split.encode()), index, *stream])
 
 
-def draw_scene(recipe: SceneRecipe, corpus: Corpus, seed: int, split: str, index: int) -> Scene:
-    """Draw scene number ``index`` of a seed and split.
+def draw_scene(
+    recipe: SceneRecipe,
+    corpus: Corpus,
+    seed: int,
+    split: str,
+    index: int,
+    bank: RirBank | None = None,
+) -> Scene:
+    """Draw scene number ``index`` of a seed and split; ``bank`` for measured rooms.
 
     Raises:
         RecipeError: the rooms cannot hold the array and the sources as asked.
@@ -124,7 +143,7 @@ def draw_scene(recipe: SceneRecipe, corpus: Corpus, seed: int, split: str, index
     """
     rng = scene_rng(seed, split, index)
     clips = _draw_clips(rng, corpus, recipe.directional + recipe.additive)
-    place = draw_place(rng, recipe)
+    place = draw_place(rng, recipe) if bank is None else draw_measured(rng, recipe, bank, split)
     sources = tuple(
         _draw_source(rng, recipe, clip, place, number) for number, clip in enumerate(clips)
     )
@@ -167,27 +186,23 @@ def _draw_source(
     rng: np.random.Generator, recipe: SceneRecipe, clip: Clip, place: Place, number: int
 ) -> Source:
     """Draw what is left to say of a source: its caption, level and onset."""
-    directional = number < recipe.directional
-    position = azimuth = elevation = distance = None
-    if directional:
-        position = _point(place.sources[number])
-        seen = turn(place.sources[number] - place.centre, -place.yaw_deg)
-        azimuth = rounded_deg(azimuth_of(seen))
-        elevation = round(float(elevation_of(seen)), 4)
-        distance = round(float(np.linalg.norm(seen)), 4)
+    spot = place.sources[number] if number < recipe.directional else None
     level = round(float(rng.uniform(*recipe.level_difference_db)), 2)
     return Source(
-        kind="directional" if directional else "additive",
+        kind="additive" if spot is None else "directional",
         clip_id=clip.id,
         corpus=clip.source,
         label=clip.label,
         caption=clip.captions[rng.integers(len(clip.captions))],
-        position_m=position,
-        azimuth_deg=azimuth,
-        elevation_deg=elevation,
-        distance_m=distance,
+        position_m=None if spot is None else spot.position_m,
+        azimuth_deg=None if spot is None else spot.azimuth_deg,
+        elevation_deg=None if spot is None else spot.elevation_deg,
+        distance_m=None if spot is None else spot.distance_m,
         onset_s=_draw_onset(rng, recipe, clip),
         level_db=0.0 - level if number else 0.0,
+        positions=None if spot is None else spot.positions,
+        track=None if spot is None else spot.track,
+        directions=None if spot is None else spot.directions,
     )
 
 

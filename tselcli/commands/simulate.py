@@ -20,8 +20,10 @@ from pathlib import Path
 
 from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest
 from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
+from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import SPLITS, draw_scene
+from tselcli.acoustics.tracks import bank_of
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import write_audio
 from tselcli.corpora.captions import open_corpora
@@ -52,6 +54,7 @@ class _Job:
 
     recipe: Recipe
     corpus: Corpus
+    bank: RirBank | None
     out: Path
     split: str
     seed: int
@@ -103,7 +106,7 @@ def simulate(
     _prepare(out, recipe)
     done = finished_scenes(out, split)
     missing = [index for index in indices if index not in done]
-    job = _Job(recipe, sounds, out, split, recipe.seed)
+    job = _Job(recipe, sounds, bank_of(recipe.scene), out, split, recipe.seed)
     problems = []
     try:
         with progress_bar("simulate", len(indices), "scenes", len(indices) - len(missing)) as step:
@@ -178,8 +181,8 @@ def _render(job: _Job, index: int) -> _Outcome:
     """Draw, render and write one scene."""
     name = f"{job.split}_{index:06d}"
     try:
-        scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index)
-        rendered = render_scene(scene, job.corpus)
+        scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index, job.bank)
+        rendered = render_scene(scene, job.corpus, job.bank)
     except DataError as error:
         return _Outcome(index, "", str(error))
     write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
