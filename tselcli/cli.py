@@ -184,7 +184,8 @@ def train(
         resume=resume,
         jobs=jobs,
     )
-    print_json(figures)
+    if figures:  # under torchrun, only the first process has some
+        print_json(figures)
 
 
 @app.command(

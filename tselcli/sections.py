@@ -203,7 +203,7 @@ class TrainRecipe(Section):
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     lr_halve_epochs: int = Field(default=20, ge=1)  # for "step"
     weight_decay: float = Field(default=1e-2, ge=0)
-    clip_grad: float = Field(default=1.0, gt=0)
+    clip_grad: float | None = Field(default=1.0, gt=0)  # largest norm of a gradient; null: any
     ema: float = Field(default=0.999, ge=0, lt=1)  # weight averaging; 0 is off
     steps_per_epoch: int = Field(default=500, ge=1)  # validation, log line and last.pt after each
     patience: int = Field(default=10, ge=1)  # epochs without a better validation MAE

@@ -152,7 +152,8 @@ class Run:
                 f"{self.device}; try --set train.batch_size={max(1, rules.batch_size // 2)}"
             ) from error
         self._share_gradients(net)
-        nn.utils.clip_grad_norm_(net.parameters(), rules.clip_grad)
+        if rules.clip_grad is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), rules.clip_grad)
         self.optimiser.step()
         self.average.update_parameters(net)
         self.step += 1
@@ -179,6 +180,7 @@ class Run:
             if self.rank == 0:
                 best = self.best | {"minutes": self.seconds / 60}
                 self.task.save(self.out / "best.safetensors", net, best)
+                (self.out / "eval.json").unlink(missing_ok=True)  # of weights that are gone
         return figures | {"best": float(better)}
 
     def _log(self, parts: dict[str, float]) -> None:
@@ -229,8 +231,8 @@ class Run:
         self.seconds, self.stale = state["counters"]["seconds"], state["counters"]["stale"]
 
     def finish(self) -> dict[str, Any]:
-        """Close the run; gives the figures of the best epoch."""
-        figures = dict(self.best)
+        """Close the run; gives the figures of the best epoch, in the first process alone."""
+        figures = dict(self.best) if self.rank == 0 else {}
         if self.rank == 0:
             figures |= self.task.finish(self.out / "best.safetensors")
         if self.world > 1:
