@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tselcli.acoustics.geometry import parse_array
+from tselcli.acoustics.trajectory import convolve_moving
 from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import stft
 from tselcli.models.localizer import Localizer
@@ -58,3 +59,40 @@ def test_localize_warm(benchmark, queries):
     texts = [f"a sound of kind {number}" for number in range(queries)]
     answers = benchmark(lambda: localizer.locate(SIGNAL, RATE, texts, ARRAY))
     assert len(answers) == queries
+
+
+MOVING = "a moving 10 s event: 100 responses of 0.3 s, four channels, 24 kHz"
+
+
+def moving_event():
+    rng = np.random.default_rng(0)
+    clip = rng.standard_normal(240_000).astype(np.float32)
+    rirs = rng.standard_normal((100, 4, 7200)).astype(np.float32)
+    return clip, rirs
+
+
+@pytest.mark.benchmark(group=MOVING)
+def test_moving_ours(benchmark):
+    clip, rirs = moving_event()
+    starts = [2400 * frame for frame in range(100)]
+    assert benchmark(lambda: convolve_moving(clip, rirs, starts, 24_000)).shape == (4, 240_000)
+
+
+@pytest.mark.benchmark(group=MOVING)
+def test_moving_frame_by_frame(benchmark):
+    """The whole event through every response, faded in and out in its frame."""
+    from scipy.signal import fftconvolve
+
+    clip, rirs = moving_event()
+
+    def straightforward():
+        sound = np.zeros((4, len(clip)), dtype=np.float32)
+        for frame, rir in enumerate(rirs):
+            piece = np.zeros_like(clip)
+            piece[2400 * frame : 2400 * (frame + 1)] = 1
+            whole = fftconvolve((clip * piece)[None], rir, axes=1)
+            sound += whole[:, : len(clip)]
+        return sound
+
+    rounds = {"rounds": 2, "iterations": 1}
+    assert benchmark.pedantic(straightforward, **rounds).shape == (4, 240_000)

@@ -198,7 +198,7 @@ class Readout(nn.Module):
         # Of the choice among directions (tselcli.models.choice):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
         self.trust = nn.Parameter(torch.tensor(4.0))  # in the response under the mask
-        self.contrast = nn.Parameter(torch.tensor(1.0))  # of the scores, for the confidence
+        self.contrast = nn.Parameter(torch.tensor(0.7))  # of the scores, for the confidence
 
     def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Weigh the cells for steering.
