@@ -136,22 +136,28 @@ SIZED: dict[str, Callable[[float], Positions]] = {"square": _square, "tetra": _t
 COUNTED: dict[str, Callable[[int, float], Positions]] = {"circular": _circular, "linear": _linear}
 WAYS = (
     "use square:SIDE, tetra:RADIUS, circular:N:RADIUS, linear:N:STEP (metres) "
-    "or a YAML file with 'mics: [[x, y, z], ...]'"
+    "or a YAML file with 'mics: [[x, y, z], ...]' or a .sofa file"
 )
+FILES = (".yaml", ".yml", ".sofa")
 
 
 def parse_array(text: str) -> MicArray:
-    """Read an array from a preset with its size, or from a YAML file.
+    """Read an array from a preset with its size, from a YAML file or from a SOFA file.
 
     ``square:0.12`` has its first microphone at the front left and goes counter-clockwise;
     ``tetra:0.042`` is the order of TAU-SRIR; ``circular:6:0.05`` starts at the front and goes
     counter-clockwise; ``linear:4:0.03`` lies along y with its first microphone at the left.
 
     Raises:
-        RecipeError: nothing known by that name, a size that makes no sense, a bad file.
+        RecipeError: nothing known by that name, a size that makes no sense, a bad YAML file.
+        DataError: a bad SOFA file.
     """
     text = text.strip()
-    if text.lower().endswith((".yaml", ".yml")):
+    if text.lower().endswith(".sofa"):
+        from tselcli.acoustics.sofa import read_sofa_array
+
+        return read_sofa_array(Path(text))
+    if text.lower().endswith(FILES):
         return _read_array(Path(text))
     shape, *sizes = text.split(":")
     if shape not in SIZED and shape not in COUNTED:
@@ -167,12 +173,12 @@ def parse_array(text: str) -> MicArray:
 
 
 def sized_array(geometry: str, spacing_m: float) -> MicArray:
-    """Build the array of a recipe: a preset without its size, or a YAML file as it is.
+    """Build the array of a recipe: a preset without its size, or a file as it is.
 
     Raises:
-        RecipeError: as `parse_array`.
+        RecipeError, DataError: as `parse_array`.
     """
-    if geometry.lower().endswith((".yaml", ".yml")):
+    if geometry.lower().endswith(FILES):
         return parse_array(geometry)
     shape, *counts = geometry.split(":")
     if shape in {**SIZED, **COUNTED} and len(counts) != (shape in COUNTED):
