@@ -91,7 +91,7 @@ def _spot(rng: np.random.Generator, recipe: SceneRecipe, track: Track, start: in
             frame,
             rounded_deg(wrap_deg(track.azimuth_deg[k])),
             round(track.elevation_deg[k], 4),
-            track.distance_m[k],
+            away if (away := track.distance_m[k]) is None else round(away, 4),
         )
         for frame, k in runs
     ]
