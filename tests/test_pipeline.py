@@ -128,6 +128,13 @@ def test_a_run_folder_is_complete(run, recipe):
     assert load_checkpoint(str(folder)).recipe == recipe
 
 
+def test_a_run_that_cannot_begin_leaves_nothing(recipe, home, tmp_path):
+    model = recipe.model.model_copy(update={"text_weights": str(tmp_path / "none.safetensors")})
+    with pytest.raises(CheckpointError, match=r"none\.safetensors"):
+        train(recipe.model_copy(update={"model": model}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_second_run_needs_resume_or_another_folder(run, recipe):
     folder, _ = run
     with pytest.raises(RecipeError, match="holds a run already; add --resume"):

@@ -66,24 +66,25 @@ def train(
     chosen = pick_device(device)
     rank, _ = rank_and_world()
     if rank == 0:
-        _open_run(recipe, out, resume)
+        _check_run(recipe, out, resume)
     prepare = _mask_task if recipe.model.name == "mask" else _direct_task
-    run = Run(recipe, out, prepare(recipe, data, val_data, chosen, jobs), chosen)
+    task = prepare(recipe, data, val_data, chosen, jobs)
+    if rank == 0:  # a run that cannot begin leaves nothing
+        out.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(out / "recipe.yaml", recipe_to_yaml(recipe))
+    run = Run(recipe, out, task, chosen)
     if resume and (out / "last.pt").exists():
         run.restore()
     run.fit()
     return run.finish()
 
 
-def _open_run(recipe: Recipe, out: Path, resume: bool) -> None:
+def _check_run(recipe: Recipe, out: Path, resume: bool) -> None:
     stored = out / "recipe.yaml"
-    yaml = recipe_to_yaml(recipe)
     if stored.exists() and not resume:
         raise RecipeError(f"{out}: holds a run already; add --resume to go on with it")
-    if stored.exists() and stored.read_text(encoding="utf-8") != yaml:
+    if stored.exists() and stored.read_text(encoding="utf-8") != recipe_to_yaml(recipe):
         raise RecipeError(f"{out}: was begun with another recipe; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(stored, yaml)
 
 
 def _mask_task(
