@@ -90,6 +90,8 @@ def test_there_is_nothing_before_the_first_or_after_the_last(tau, index):
     bank = open_bank(tau)
     with pytest.raises(IndexError, match=f"direction {index} of a track that has 12"):
         bank.rirs(track_of(bank, "gym", "t0h0"), [0, index])
+    with pytest.raises(IndexError, match="no direction asked for"):
+        bank.rirs(track_of(bank, "gym", "t0h0"), [])
 
 
 def test_a_bank_goes_to_workers_without_its_files(tau, monkeypatch):
@@ -108,6 +110,20 @@ def test_without_the_plan_no_distance_is_known(tau):
     (tau / "measinfo.mat").unlink()
     assert {d for track in open_bank(tau).tracks for d in track.distance_m} == {None}
     (tau / "measinfo.mat").write_bytes(b"rubbish" * 100)
+    assert {d for track in open_bank(tau).tracks for d in track.distance_m} == {None}
+
+
+def test_a_plan_with_other_names_is_read_by_position(tau):
+    table = scipy.io.loadmat(tau / "measinfo.mat")["measinfo"]
+    expected = open_bank(tau).tracks
+    renamed = np.empty(table.shape, dtype=[(f"name_{number}", object) for number in range(11)])
+    for place in np.ndindex(table.shape):
+        row = [np.zeros(1)] * 11
+        row[6], row[9] = table[place]["distances"], table[place]["trajectoryType"]
+        renamed[place] = tuple(row)
+    scipy.io.savemat(tau / "measinfo.mat", {"measinfo": renamed})
+    assert open_bank(tau).tracks == expected
+    scipy.io.savemat(tau / "measinfo.mat", {"measinfo": renamed[:2]})
     assert {d for track in open_bank(tau).tracks for d in track.distance_m} == {None}
 
 
