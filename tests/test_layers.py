@@ -11,12 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tselcli"
 ROOMS = [  # from top to bottom; an import leads to the same room or to a lower line
-    ("cli", "cli_develop", "cli_localize", "cli_models", "cli_recipes", "cli_report"),
+    ("cli", "cli_data", "cli_develop", "cli_localize", "cli_models", "cli_recipes", "cli_report"),
     ("cli_options", "cli_output"),
     ("commands",),
     ("trainer", "mask_task", "direct_task"),
     ("stems", "examples"),
-    ("downloads",),
+    ("downloads", "archives"),
     ("report_tables",),
     ("report", "dataset", "console"),
     ("processes",),
@@ -30,6 +30,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("errors", "assets", "__init__"),
 ]
 INSIDE = {
+    ("cli", "cli_data"),
     ("cli", "cli_develop"),
     ("cli", "cli_localize"),
     ("cli", "cli_models"),

@@ -34,7 +34,7 @@ def test_every_command_parses(line):
 
 
 def _command(words):
-    return words[:2] if words[0] in ("recipes", "models") else words[:1]
+    return words[:2] if words[0] in ("recipes", "models", "data") else words[:1]
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tselcli.cli_data import data_app
 from tselcli.cli_develop import ADAPT_EXAMPLES, DEVELOPERS, DISTILL_EXAMPLES, adapt, distill
 from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
 from tselcli.cli_localize import localize
@@ -77,6 +78,7 @@ app = typer.Typer(
 )
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(models_app, name="models")
+app.add_typer(data_app, name="data")
 
 
 def _show_version(wanted: bool) -> None:

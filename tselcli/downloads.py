@@ -39,12 +39,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, url)
 
 
-def download(url: str, target: Path) -> str:
+def download(url: str, target: Path, md5: str | None = None) -> str:
     """Download a file, going on with what an earlier try has left.
 
     Args:
         url: http or https.
         target: the file to write; folders above it are made.
+        md5: of the file in hex; None where it is not known.
 
     Returns:
         SHA-256 of the file in hex.
@@ -60,18 +61,16 @@ def download(url: str, target: Path) -> str:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         checksum = _append(url, part, target.name)
-        found = _sha256(part)
-        if SHA256.fullmatch(checksum) and found != checksum:
-            part.unlink()
-            raise CheckpointError(
-                f"{url}: arrived with SHA-256 {found[:12]}... instead of {checksum[:12]}...; "
-                "what arrived is removed, run the command again"
-            )
+        found = _digest(part, "sha256")
+        if SHA256.fullmatch(checksum):
+            _compare(url, part, "SHA-256", found, checksum)
+        if md5 is not None:
+            _compare(url, part, "MD5", _digest(part, "md5"), md5)
         part.replace(target)
     except OSError as problem:
         raise DataError(
             f"{target}: cannot be written ({problem.strerror or problem}); free some space or "
-            "choose another folder with the environment variable TSEL_CACHE"
+            "choose another folder (for models with the environment variable TSEL_CACHE)"
         ) from problem
     return found
 
@@ -139,8 +138,18 @@ def _explain(url: str, problem: BaseException) -> str:
     )
 
 
-def _sha256(path: Path) -> str:
-    hashing = hashlib.sha256()
+def _compare(url: str, part: Path, kind: str, found: str, wanted: str) -> None:
+    """Remove what arrived if its checksum is another than it should be."""
+    if found != wanted:
+        part.unlink()
+        raise CheckpointError(
+            f"{url}: arrived with {kind} {found[:12]}... instead of {wanted[:12]}...; "
+            "what arrived is removed, run the command again"
+        )
+
+
+def _digest(path: Path, kind: str) -> str:
+    hashing = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             hashing.update(block)

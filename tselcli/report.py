@@ -147,6 +147,26 @@ def models_text(rows: Iterable[Row]) -> str:
     return "".join(lines)
 
 
+def collections_text(rows: Iterable[Row]) -> str:
+    """Write a list of collections: name and what it is, then licence, checksums and address."""
+    lines = []
+    for row in rows:
+        lines.append(f"{row['name']:12} {row['what']}\n")
+        lines.append(f"{'':12} licence: {row['licence']}; checksums: {row['checksums']}\n")
+        lines.append(f"{'':12} {row['page']}\n")
+        lines.extend([f"{'':12} note: {row['note']}\n"] if row["note"] else [])
+    return "".join(lines)
+
+
+def check_text(rows: Iterable[Row]) -> str:
+    """Write what a folder has of a collection: found and wanted files of each pattern."""
+    return "".join(
+        f"{'ok' if row['found'] >= row['wanted'] else 'missing':8} "
+        f"{row['found']:5d} of {row['wanted']:5d}  {row['pattern']}\n"
+        for row in rows
+    )
+
+
 def localize_summary(answers: Sequence[Row]) -> RenderableType:
     """Lay out answers for a terminal: a table per recording, a line per query, errors below."""
     recordings: dict[tuple[str, str], list[Row]] = {}

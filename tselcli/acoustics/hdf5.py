@@ -81,8 +81,10 @@ def check_indices(indices: Sequence[int], count: int) -> None:
     """Refuse directions that are not there, before -1 silently means the last one.
 
     Raises:
-        IndexError: an index is below 0, or not below the count.
+        IndexError: an index is below 0, or not below the count; there is none at all.
     """
+    if not len(indices):
+        raise IndexError(f"no direction asked for of a track that has {count}")
     for index in indices:
         if not 0 <= index < count:
             raise IndexError(f"direction {index} of a track that has {count}, from 0")

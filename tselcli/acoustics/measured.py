@@ -124,5 +124,5 @@ def is_closed(azimuth_deg: npt.ArrayLike) -> bool:
     azimuth = np.asarray(azimuth_deg, dtype=np.float64)
     steps = wrap_deg(np.diff(azimuth, append=azimuth[:1]))
     widest = float(np.abs(steps[:-1]).max(initial=0.0))
-    rounds = round(float(steps.sum()) / 360.0)
-    return abs(rounds) == 1 and widest <= WIDEST_STEP_DEG and abs(steps[-1]) <= 1.5 * widest
+    once_round = abs(round(float(steps.sum()) / 360.0)) == 1
+    return once_round and widest <= WIDEST_STEP_DEG and float(abs(steps[-1])) <= 1.5 * widest

@@ -207,7 +207,7 @@ def _emitter_axis(path: Path, file: Any, shape: tuple[int, ...]) -> int | None:
     """Find the emitters in Data.IR: (M, R, N), (M, R, N, E) or, of old, (M, R, E, N)."""
     if len(shape) == 3:
         return None
-    emitters = len(file["E"]) if "E" in file else len(file["EmitterPosition"])
+    emitters = next((len(file[name]) for name in ("E", "EmitterPosition") if name in file), 1)
     for axis in (2, 3) if text(file.attrs["DataType"]) == "FIRE" else (3, 2):
         if len(shape) == 4 and shape[axis] == emitters:
             return axis

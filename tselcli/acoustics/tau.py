@@ -21,13 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tselcli.acoustics.geometry import (
-    Floats,
-    MicArray,
-    azimuth_of,
-    elevation_of,
-    parse_array,
-)
+from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, elevation_of, parse_array
 from tselcli.acoustics.hdf5 import (
     MAX_DIRECTIONS,
     MAX_SAMPLES,
@@ -128,7 +122,7 @@ def open_tau(folder: Path, channels: Channels = "foa") -> TauBank:
     sample_rate, rooms = _read_directions(folder / DIRECTIONS)
     paths = _find_rooms(folder, list(rooms))
     files, tracks = OpenFiles(), []
-    plan = _read_plan(folder / PLAN)
+    plan = _read_plan(folder / PLAN, list(rooms))
     for room, (number, path) in paths.items():
         _check_room(files, path, channels, rooms[room])
         for (trajectory, height), doa in rooms[room].items():
@@ -255,16 +249,21 @@ def _check_room(files: OpenFiles, path: Path, channels: Channels, grid: Grid) ->
                 )
 
 
-def _read_plan(path: Path) -> dict[str, tuple[str, Floats]]:
-    """Read kind and distances of each room, where they can be read: they are not needed."""
+def _read_plan(path: Path, rooms: list[str]) -> dict[str, tuple[str, Floats]]:
+    """Read kind and distances of each room, where they can be read: they are not needed.
+
+    The table has the rooms of ``rirdata.mat`` in the same order. Not all of its names are
+    certain, so a field without the name that we know is taken by its position.
+    """
     try:
-        table = _read_table(path, "measinfo")
+        table = _read_table(path, "measinfo").ravel()
+        kind, distances = (
+            name if name in table.dtype.names else table.dtype.names[position]
+            for name, position in (("trajectoryType", 9), ("distances", 6))
+        )
         return {
-            str(row["room"].item()): (
-                str(row["trajectoryType"].item()),
-                np.asarray(row["distances"], dtype=np.float64),
-            )
-            for row in table.ravel()
+            room: (str(row[kind].item()), np.asarray(row[distances], dtype=np.float64))
+            for room, row in zip(rooms, table, strict=True)
         }
     except (DataError, *MATLAB_DAMAGE):
         return {}
