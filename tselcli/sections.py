@@ -52,7 +52,7 @@ class RoomRecipe(Section):
 class ArrayRecipe(Section):
     """The microphones: a preset with a drawn size, or a YAML file with positions."""
 
-    geometry: str = "square"  # square | tetra | circular:N | linear:N | FILE.yaml
+    geometry: str = "square"  # square | tetra | circular:N | linear:N | foa[-n3d|-fuma] | FILE.yaml
     spacing_m: PositiveRange = (0.1, 0.13)  # square: side; tetra, circular: radius; linear: step
     height_m: PositiveRange = (1.0, 1.2)  # of the array's centre above the floor
     # How far the array stands from the middle of the room at most, along each wall; null is
