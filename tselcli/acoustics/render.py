@@ -1,7 +1,9 @@
 """A scene becomes sound: read the clips, convolve them with their RIRs, balance, add noise.
 
 Every source has the same level at the array, before its ``level_db``: the RMS over the frames
-in which it is heard (within 40 dB of its loudest frame), over all channels, after convolution.
+in which it is heard (within 40 dB of its loudest frame), over all channels, after convolution;
+of ambisonics only W counts, which is the pressure. A source without a place sounds alike in all
+channels; in ambisonics it sounds in W alone, which is what alike from all sides would be.
 Whoever rendered it, and however many workers there were: the bits are the same.
 """
 
@@ -12,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from tselcli.acoustics.noise import diffuse_noise
+from tselcli.acoustics.ambisonics import figures_of_eight, from_acn_sn3d
+from tselcli.acoustics.geometry import MicArray
+from tselcli.acoustics.noise import diffuse_foa_noise, diffuse_noise
 from tselcli.acoustics.rirs import Samples, measure_rt60, shoebox_rirs
 from tselcli.acoustics.scene import Scene, Source, scene_rng
 from tselcli.corpora.clip import Clip, Corpus, read_clip
@@ -51,18 +55,10 @@ def render_scene(scene: Scene, corpus: Corpus) -> Rendered:
         DataError: a clip is not in the corpus, cannot be read, or is silent.
     """
     clips = [_dry(scene, source, corpus) for source in scene.sources]
-    rirs = shoebox_rirs(
-        scene.room,
-        scene.mics_m,
-        [source.position_m for source in scene.sources if source.position_m is not None],
-        scene.sample_rate,
-        scene.max_order,
-    )
+    rirs = scene_rirs(scene)
     images = np.stack(
         [
-            convolve(clip, rirs[number])
-            if number < len(rirs)
-            else np.tile(clip, (rirs.shape[1], 1))
+            convolve(clip, rirs[number]) if number < len(rirs) else _everywhere(clip, scene.array)
             for number, clip in enumerate(clips)
         ]
     )
@@ -83,6 +79,34 @@ def render_scene(scene: Scene, corpus: Corpus) -> Rendered:
     return Rendered(
         replace(scene, sources=sources, rt60_measured_s=measured), signal * scale, images * scale
     )
+
+
+def scene_rirs(scene: Scene) -> Samples:
+    """Compute the responses of the directional sources (S, C, L), as `shoebox_rirs`."""
+    foa = scene.array.foa
+    rirs = shoebox_rirs(
+        scene.room,
+        scene.mics_m,
+        [source.position_m for source in scene.sources if source.position_m is not None],
+        scene.sample_rate,
+        scene.max_order,
+        None if foa is None else figures_of_eight(scene.array_yaw_deg),
+    )
+    return rirs if foa is None else from_acn_sn3d(rirs, foa)
+
+
+def _everywhere(clip: Samples, array: MicArray) -> Samples:
+    """Let a clip (N,) sound alike in all channels, or in W alone of ambisonics: (C, N)."""
+    alike = np.tile(clip, (len(array.mics), 1))
+    if array.foa is None:
+        return alike
+    alike[1:] = 0
+    return from_acn_sn3d(alike, array.foa)
+
+
+def _pressure(signal: Samples, array: MicArray) -> Samples:
+    """Keep the channels (..., C, N) that tell how loud it is: all, or W of ambisonics."""
+    return signal if array.foa is None else signal[..., :1, :]
 
 
 def _dry(scene: Scene, source: Source, corpus: Corpus) -> Samples:
@@ -152,7 +176,7 @@ def _frame_power(
 def _balance(scene: Scene, images: Samples) -> Samples:
     """Find the gains (S,) that bring the images (S, C, N) to their levels."""
     gains = [
-        10 ** (source.level_db / 20) / active_rms(image, scene.sample_rate)
+        10 ** (source.level_db / 20) / active_rms(_pressure(image, scene.array), scene.sample_rate)
         for source, image in zip(scene.sources, images, strict=True)
     ]
     return np.array(gains, dtype=np.float32)
@@ -161,9 +185,14 @@ def _balance(scene: Scene, images: Samples) -> Samples:
 def _noise(scene: Scene, signal: Samples, snr_db: float) -> Samples:
     """Make diffuse noise (C, N) that lies ``snr_db`` under the signal (C, N)."""
     rng = scene_rng(scene.seed, scene.split, scene.index, NOISE_STREAM)
-    noise = diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
-    wanted = active_rms(signal, scene.sample_rate) * 10 ** (-snr_db / 20)
-    return noise * np.float32(wanted / np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
+    if scene.array.foa is None:
+        noise = diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
+    else:
+        plain = diffuse_foa_noise(scene.samples, scene.sample_rate, rng)
+        noise = from_acn_sn3d(plain, scene.array.foa)
+    heard = np.square(_pressure(noise, scene.array), dtype=np.float64)
+    level = active_rms(_pressure(signal, scene.array), scene.sample_rate)
+    return noise * np.float32(level * 10 ** (-snr_db / 20) / np.sqrt(np.mean(heard)))
 
 
 def _runs(active: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
