@@ -111,6 +111,23 @@ def foa_response(votes: Tensor, mass: Tensor) -> Tensor:
     return smooth / mass.clamp_min(1e-12)[:, None]
 
 
+def steered_intensity(spectrum: Tensor, size: int, mask: Tensor | None = None) -> Tensor:
+    """Steer recordings over azimuths, the counterpart of `gcc.srp_phat`.
+
+    Args:
+        spectrum: W, Y, Z, X of scale SN3D, complex (B, 4, T, F).
+        size: azimuths of the grid A, evenly from -180 degrees.
+        mask: weight of each bin (B, T, F), not negative; None weighs all bins alike.
+
+    Returns:
+        (B, A) in [0, 1].
+    """
+    weights = torch.ones_like(spectrum[:, 0].real) if mask is None else mask
+    pairs = zip(intensity(spectrum), weights, strict=True)
+    votes = torch.cat([azimuth_votes(vectors, weight[None], size) for vectors, weight in pairs])
+    return foa_response(votes, weights.sum(dim=(1, 2)))
+
+
 def _flat(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Split vectors (3, T, F) into a horizontal unit vector x, y and their length, each (T, F)."""
     x, y = vectors[0], vectors[1]
