@@ -52,7 +52,8 @@ class RoomRecipe(Section):
 class ArrayRecipe(Section):
     """The microphones: a preset with a drawn size, or a file with positions."""
 
-    geometry: str = "square"  # square | tetra | circular:N | linear:N | FILE.yaml | FILE.sofa
+    # square | tetra | circular:N | linear:N | foa | foa-n3d | foa-fuma | FILE.yaml | FILE.sofa
+    geometry: str = "square"
     spacing_m: PositiveRange = (0.1, 0.13)  # square: side; tetra, circular: radius; linear: step
     height_m: PositiveRange = (1.0, 1.2)  # of the array's centre above the floor
     # How far the array stands from the middle of the room at most, along each wall; null is

@@ -82,6 +82,16 @@ def test_presets_stand_where_they_say():
     assert sized_array("circular:6", 0.05) == parse_array("circular:6:0.05")
 
 
+@pytest.mark.parametrize(
+    ("name", "foa"), [("foa", "acn-sn3d"), ("foa-n3d", "acn-n3d"), ("foa-fuma", "fuma")]
+)
+def test_ambisonics_are_four_channels_of_one_place(name, foa):
+    array = parse_array(name)
+    assert array.foa == foa
+    assert array.mics == ((0.0, 0.0, 0.0),) * 4
+    assert sized_array(name, 0.1) == array
+
+
 def test_a_yaml_file_is_kept_as_given(tmp_path: Path):
     file = tmp_path / "phone.yaml"
     file.write_text("mics: [[0, 0.07], [0.1, -0.07, 0.01], [1, 2, 3]]\n")
@@ -100,6 +110,8 @@ def test_a_yaml_file_is_kept_as_given(tmp_path: Path):
         ("square", "for example 'square:0.1'"),
         ("square:0.1:3", "for example 'square:0.1'"),
         ("circular:0.05", "for example 'circular:4:0.05'"),
+        ("foa:0.1", "have no size; write 'foa'"),
+        ("fao", "did you mean 'foa'"),
         ("square:-0.1", "not a size in metres"),
         ("square:nan", "not a size in metres"),
         ("square:wide", "'wide' is not a size"),

@@ -9,8 +9,8 @@ counter-clockwise seen from above, 0 at the front, +90 at the left, in [-180, 18
     (+y)      |      (-y)
             -180
 
-An array is named on the command line by a preset with a size (``square:0.12``) or by a YAML
-file with one position per microphone.
+An array is named on the command line by a preset with a size (``square:0.12``), by ``foa`` for
+first-order ambisonics, or by a YAML file with one position per microphone.
 """
 
 import math
@@ -134,9 +134,10 @@ def _linear(count: int, step: float) -> Positions:
 
 SIZED: dict[str, Callable[[float], Positions]] = {"square": _square, "tetra": _tetra}
 COUNTED: dict[str, Callable[[int, float], Positions]] = {"circular": _circular, "linear": _linear}
+FOA: dict[str, Ambisonics] = {"foa": "acn-sn3d", "foa-n3d": "acn-n3d", "foa-fuma": "fuma"}
 WAYS = (
-    "use square:SIDE, tetra:RADIUS, circular:N:RADIUS, linear:N:STEP (metres) "
-    "or a YAML file with 'mics: [[x, y, z], ...]' or a .sofa file"
+    "use square:SIDE, tetra:RADIUS, circular:N:RADIUS, linear:N:STEP (metres), "
+    "foa, foa-n3d, foa-fuma, a YAML file with 'mics: [[x, y, z], ...]' or a .sofa file"
 )
 FILES = (".yaml", ".yml", ".sofa")
 
@@ -147,6 +148,8 @@ def parse_array(text: str) -> MicArray:
     ``square:0.12`` has its first microphone at the front left and goes counter-clockwise;
     ``tetra:0.042`` is the order of TAU-SRIR; ``circular:6:0.05`` starts at the front and goes
     counter-clockwise; ``linear:4:0.03`` lies along y with its first microphone at the left.
+    ``foa`` is first-order ambisonics W, Y, Z, X of scale SN3D (ACN, as AmbiX files have it),
+    ``foa-n3d`` the same of scale N3D, ``foa-fuma`` W, X, Y, Z of Furse and Malham.
 
     Raises:
         RecipeError: nothing known by that name, a size that makes no sense, a bad YAML file.
@@ -160,9 +163,13 @@ def parse_array(text: str) -> MicArray:
     if text.lower().endswith(FILES):
         return _read_array(Path(text))
     shape, *sizes = text.split(":")
-    if shape not in SIZED and shape not in COUNTED:
-        hint = did_you_mean(shape, [*SIZED, *COUNTED])
+    if shape not in {**SIZED, **COUNTED, **FOA}:
+        hint = did_you_mean(shape, [*SIZED, *COUNTED, *FOA])
         raise RecipeError(f"array '{text}': unknown geometry{hint}; {WAYS}")
+    if shape in FOA:
+        if sizes:
+            raise RecipeError(f"array '{text}': ambisonics have no size; write '{shape}'")
+        return MicArray(text, ((0.0, 0.0, 0.0),) * 4, FOA[shape])
     if len(sizes) != (1 if shape in SIZED else 2):
         example = f"{shape}:0.1" if shape in SIZED else f"{shape}:4:0.05"
         raise RecipeError(f"array '{text}': incomplete or too long; for example '{example}'")
@@ -173,18 +180,18 @@ def parse_array(text: str) -> MicArray:
 
 
 def sized_array(geometry: str, spacing_m: float) -> MicArray:
-    """Build the array of a recipe: a preset without its size, or a file as it is.
+    """Build the array of a recipe: a preset without its size, ambisonics or a file as it is.
 
     Raises:
         RecipeError, DataError: as `parse_array`.
     """
-    if geometry.lower().endswith(FILES):
+    if geometry in FOA or geometry.lower().endswith(FILES):
         return parse_array(geometry)
     shape, *counts = geometry.split(":")
     if shape in {**SIZED, **COUNTED} and len(counts) != (shape in COUNTED):
         raise RecipeError(
             f"scene.array.geometry '{geometry}': the size is drawn from spacing_m; "
-            f"give square, tetra, circular:N, linear:N or a YAML file"
+            f"give square, tetra, circular:N, linear:N, foa or a YAML file"
         )
     return parse_array(f"{geometry}:{spacing_m:g}")
 

@@ -6,7 +6,9 @@ sound fields", J. Acoust. Soc. Am. 27(6), 1955). Independent noises W become suc
 
     X(f) = R(f) W(f),    R(f) R(f)^T = coherence matrix at f
 
-where R is the symmetric square root, which is real: it moves nothing in time.
+where R is the symmetric square root, which is real: it moves nothing in time. First-order
+ambisonics hear such a field as four signals without any coherence, W three times as strong as
+each of Y, Z and X in the scale SN3D: the mean squares of their gains over the sphere.
 """
 
 import numpy as np
@@ -34,16 +36,42 @@ def diffuse_noise(
         (C, N) with a power of about 1.
     """
     places = np.asarray(mics, dtype=np.float64)
+    frequencies, white = _pink(len(places), samples, sample_rate, rng)
+    mixed = np.einsum("ijf,jf->if", _mixing(places, frequencies), white)
+    return _heard(mixed, samples)
+
+
+def diffuse_foa_noise(samples: int, sample_rate: int, rng: np.random.Generator) -> Samples:
+    """Make pink noise from all directions alike, as first-order ambisonics hear it.
+
+    Args:
+        samples: how many, N.
+        sample_rate: Hz.
+        rng: source of randomness.
+
+    Returns:
+        W, Y, Z, X (4, N), scale SN3D; the power of W is about 1, of the others a third.
+    """
+    _, spectrum = _pink(4, samples, sample_rate, rng)
+    return _heard(spectrum * np.sqrt([[1.0], [1 / 3], [1 / 3], [1 / 3]]), samples)
+
+
+def _pink(
+    count: int, samples: int, sample_rate: int, rng: np.random.Generator
+) -> tuple[Floats, npt.NDArray[np.complex128]]:
+    """Draw independent pink noises: frequencies (F,) in Hz, and spectra (count, F)."""
     length = scipy.fft.next_fast_len(samples, real=True)
     frequencies = scipy.fft.rfftfreq(length, 1 / sample_rate)
-    shape = (2, len(places), len(frequencies))
-    real, imaginary = rng.standard_normal(shape, dtype=np.float32)
+    real, imaginary = rng.standard_normal((2, count, len(frequencies)), dtype=np.float32)
     colour = np.maximum(frequencies, PINK_FROM_HZ) ** -0.5
     colour[0] = 0.0
     white = (real + 1j * imaginary) * (colour * np.sqrt(length / (2 * np.mean(colour**2))))
-    mixing = _mixing(places, frequencies)
-    mixed = np.einsum("ijf,jf->if", mixing, white)
-    return np.asarray(scipy.fft.irfft(mixed, length)[:, :samples], dtype=np.float32)
+    return frequencies, white
+
+
+def _heard(spectrum: npt.NDArray[np.complex128], samples: int) -> Samples:
+    length = scipy.fft.next_fast_len(samples, real=True)
+    return np.asarray(scipy.fft.irfft(spectrum, length)[:, :samples], dtype=np.float32)
 
 
 def coherence(mics: Floats, frequencies: Floats) -> Floats:

@@ -1,7 +1,9 @@
 """A scene becomes sound: read the clips, convolve them with their RIRs, balance, add noise.
 
 Every source has the same level at the array, before its ``level_db``: the RMS over the frames
-in which it is heard (within 40 dB of its loudest frame), over all channels, after convolution.
+in which it is heard (within 40 dB of its loudest frame), over all channels, after convolution;
+of ambisonics only W counts, which is the pressure. A source without a place sounds alike in all
+channels; in ambisonics it sounds in W alone, which is what alike from all sides would be.
 Whoever rendered it, and however many workers there were: the bits are the same.
 """
 
@@ -12,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from tselcli.acoustics.geometry import Floats, direction, turn
+from tselcli.acoustics.ambisonics import from_acn_sn3d
+from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.measured import RirBank
-from tselcli.acoustics.noise import diffuse_noise
-from tselcli.acoustics.places import MeasuredRoom
-from tselcli.acoustics.rirs import Samples, measure_rt60, shoebox_rirs
-from tselcli.acoustics.scene import Point, Scene, Source, scene_rng
-from tselcli.acoustics.tracks import measured_rirs
+from tselcli.acoustics.noise import diffuse_foa_noise, diffuse_noise
+from tselcli.acoustics.responses import responses
+from tselcli.acoustics.rirs import Samples, measure_rt60
+from tselcli.acoustics.scene import Scene, Source, scene_rng
 from tselcli.acoustics.trajectory import FRAME_S, convolve_moving
 from tselcli.corpora.clip import Clip, Corpus, read_clip
 from tselcli.errors import DataError
@@ -67,7 +69,7 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
         [
             _image(clip, *heard[number], rate)
             if number < len(heard)
-            else np.tile(clip, (len(scene.array.mics), 1))
+            else _everywhere(clip, scene.array)
             for number, clip in enumerate(clips)
         ]
     )
@@ -90,64 +92,24 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
     )
 
 
-def responses(scene: Scene, bank: RirBank | None = None) -> list[tuple[Samples, list[int]]]:
-    """Give what every directional source is heard through.
-
-    Returns:
-        For each: the responses (K, C, L) in the order in which they are heard, and the sample
-        at which each takes over (K,). A source at rest has one.
-
-    Raises:
-        DataError: the bank does not have them.
-    """
-    sources = [source for source in scene.sources if source.kind == "directional"]
-    if isinstance(scene.room, MeasuredRoom):
-        return [_measured(scene, scene.room, source, bank) for source in sources]
-    places, order, starts = _waypoints(scene, sources)
-    rirs = shoebox_rirs(scene.room, scene.mics_m, places, scene.sample_rate, scene.max_order)
-    return [(rirs[numbers], start) for numbers, start in zip(order, starts, strict=True)]
-
-
-def _waypoints(
-    scene: Scene, sources: list[Source]
-) -> tuple[Floats, list[list[int]], list[list[int]]]:
-    """List the places (P, 3) of all sources once, and for each source which follow when."""
-    places: dict[Point, int] = {}
-    order, starts = [], []
-    for source in sources:
-        assert source.position_m is not None
-        way = [(0, source.position_m)]
-        if source.positions is not None:
-            way = [(frame, _world(scene, az, el, away)) for frame, az, el, away in source.positions]
-        order.append([places.setdefault(place, len(places)) for _, place in way])
-        starts.append([round(frame * FRAME_S * scene.sample_rate) for frame, _ in way])
-    return np.array(list(places)), order, starts
-
-
-def _world(scene: Scene, azimuth: float, elevation: float, distance: float | None) -> Point:
-    """Turn a place in the array frame into one in the room, to 0.1 mm."""
-    assert distance is not None  # only measured rooms leave it open
-    seen = distance * direction(azimuth, elevation)
-    place = turn(seen, scene.array_yaw_deg) + scene.array_position_m
-    x, y, z = np.round(place, 4).tolist()
-    return x, y, z
-
-
-def _measured(
-    scene: Scene, room: MeasuredRoom, source: Source, bank: RirBank | None
-) -> tuple[Samples, list[int]]:
-    if bank is None or bank.name != room.bank:
-        given = "none was given" if bank is None else f"'{bank.name}' was given"
-        raise DataError(f"scene {scene.index}: needs the responses of '{room.bank}'; {given}")
-    runs = source.directions or ((0, -1),)
-    rirs = measured_rirs(bank, room.name, source.track, [k for _, k in runs], scene.sample_rate)
-    return rirs, [round(frame * FRAME_S * scene.sample_rate) for frame, _ in runs]
-
-
 def _image(clip: Samples, rirs: Samples, starts: list[int], sample_rate: int) -> Samples:
     if len(starts) == 1:
         return convolve(clip, rirs[0])
     return convolve_moving(clip, rirs, starts, sample_rate)
+
+
+def _everywhere(clip: Samples, array: MicArray) -> Samples:
+    """Let a clip (N,) sound alike in all channels, or in W alone of ambisonics: (C, N)."""
+    alike = np.tile(clip, (len(array.mics), 1))
+    if array.foa is None:
+        return alike
+    alike[1:] = 0
+    return from_acn_sn3d(alike, array.foa)
+
+
+def _pressure(signal: Samples, array: MicArray) -> Samples:
+    """Keep the channels (..., C, N) that tell how loud it is: all, or W of ambisonics."""
+    return signal if array.foa is None else signal[..., :1, :]
 
 
 def _dry(scene: Scene, source: Source, corpus: Corpus) -> Samples:
@@ -217,7 +179,7 @@ def _frame_power(
 def _balance(scene: Scene, images: Samples) -> Samples:
     """Find the gains (S,) that bring the images (S, C, N) to their levels."""
     gains = [
-        10 ** (source.level_db / 20) / active_rms(image, scene.sample_rate)
+        10 ** (source.level_db / 20) / active_rms(_pressure(image, scene.array), scene.sample_rate)
         for source, image in zip(scene.sources, images, strict=True)
     ]
     return np.array(gains, dtype=np.float32)
@@ -226,9 +188,14 @@ def _balance(scene: Scene, images: Samples) -> Samples:
 def _noise(scene: Scene, signal: Samples, snr_db: float) -> Samples:
     """Make diffuse noise (C, N) that lies ``snr_db`` under the signal (C, N)."""
     rng = scene_rng(scene.seed, scene.split, scene.index, NOISE_STREAM)
-    noise = diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
-    wanted = active_rms(signal, scene.sample_rate) * 10 ** (-snr_db / 20)
-    return noise * np.float32(wanted / np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
+    if scene.array.foa is None:
+        noise = diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
+    else:
+        plain = diffuse_foa_noise(scene.samples, scene.sample_rate, rng)
+        noise = from_acn_sn3d(plain, scene.array.foa)
+    heard = np.square(_pressure(noise, scene.array), dtype=np.float64)
+    level = active_rms(_pressure(signal, scene.array), scene.sample_rate)
+    return noise * np.float32(level * 10 ** (-snr_db / 20) / np.sqrt(np.mean(heard)))
 
 
 def _runs(active: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,7 @@ def shoebox_rirs(
     sources_m: npt.ArrayLike,
     sample_rate: int,
     max_order: int | None = None,
+    axes: npt.ArrayLike | None = None,
 ) -> Samples:
     """Compute the impulse response from every source to every microphone.
 
@@ -76,10 +78,13 @@ def shoebox_rirs(
         sources_m: sources (S, 3), metres, absolute.
         sample_rate: Hz.
         max_order: walls in a row to follow; None is `Room.order`.
+        axes: unit vectors (C, 3) along which microphones are figures of eight, positive in
+            front; where it is zeros, and everywhere for None, they hear all directions alike.
 
     Returns:
-        (S, C, L); the direct sound is a pulse of height 1 / distance in metres. L ends where
-        the energy left is below -60 dB in all responses.
+        (S, C, L); the direct sound is a pulse of height 1 / distance in metres, times the
+        cosine of the angle to its axis for a figure of eight. L ends where the energy left is
+        below -60 dB in all responses.
 
     Raises:
         ValueError: the RT60 is below `Room.rt60_min_s`, or a position is outside the room.
@@ -100,12 +105,21 @@ def shoebox_rirs(
             max_order=room.order if max_order is None else max_order,
             air_absorption=False,
         )
-        shoebox.add_microphone_array(mics.T)
+        shoebox.add_microphone_array(mics.T, directivity=_patterns(axes))
         for place in sources:
             shoebox.add_source(place)
         shoebox.compute_rir()
     # pyroomacoustics delays everything by half of the filter that places a reflection.
     return _cut(_stack(shoebox.rir, FRACTIONAL_TAPS // 2))
+
+
+def _patterns(axes: npt.ArrayLike | None) -> list[Any] | None:
+    """Make pyroomacoustics' patterns of the microphones; None hears all directions alike."""
+    from pyroomacoustics.directivities import FigureEight
+
+    if axes is None:
+        return None
+    return [FigureEight(axis) if axis.any() else None for axis in np.asarray(axes, dtype=float)]
 
 
 @contextmanager

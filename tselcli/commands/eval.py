@@ -14,11 +14,13 @@ import numpy.typing as npt
 import torch
 
 from tselcli import report
+from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.acoustics.geometry import wrap_deg
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial, folder_trials, fresh_trials, padded_others
 from tselcli.features.gcc import srp_phat
+from tselcli.features.intensity import steered_intensity
 from tselcli.features.stft import reference_power, stft
 from tselcli.files import write_text_atomically
 from tselcli.metrics import chance_levels, score
@@ -168,17 +170,19 @@ def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]
     Returns:
         Degrees, by name of the system.
     """
-    rate = trial.scene.sample_rate
-    spectrum = _spectrum(trial.signal, rate, features)
-    found = {
-        "SRP-PHAT, query ignored": _steered(spectrum, trial, features, None),
-        "SRP-PHAT of pyroomacoustics": _peer(spectrum, trial, features),
-    }
+    rate, foa = trial.scene.sample_rate, trial.array.foa
+    heard = trial.signal if foa is None else to_acn_sn3d(trial.signal, foa)
+    spectrum = _spectrum(heard, rate, features)
+    method = "SRP-PHAT" if foa is None else "intensity"
+    found = {f"{method}, query ignored": _steered(spectrum, trial, features, None)}
+    if foa is None:
+        found["SRP-PHAT of pyroomacoustics"] = _peer(spectrum, trial, features)
     if trial.images is not None:
-        power = reference_power(_spectrum(trial.images, rate, features)[0])  # (S, T, F)
+        images = trial.images if foa is None else trial.images[:, :1]  # W
+        power = reference_power(_spectrum(images, rate, features)[0])  # (S, T, F)
         whole = power.sum(dim=0, keepdim=True)
         ratio = power[:1] / whole.clamp_min(1e-20) * (whole > AUDIBLE * whole.amax())
-        found["SRP-PHAT, oracle ratio mask"] = _steered(spectrum, trial, features, ratio)
+        found[f"{method}, oracle ratio mask"] = _steered(spectrum, trial, features, ratio)
     return found
 
 
@@ -190,8 +194,11 @@ def _spectrum(signal: npt.NDArray[Any], sample_rate: int, features: FeatureRecip
 def _steered(
     spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe, mask: torch.Tensor | None
 ) -> float:
-    mics = trial.array.positions
-    response = srp_phat(spectrum, mics, AZIMUTHS, features.sample_rate, mask)
+    if trial.array.foa is not None:
+        response = steered_intensity(spectrum, len(AZIMUTHS), mask)
+    else:
+        mics = trial.array.positions
+        response = srp_phat(spectrum, mics, AZIMUTHS, features.sample_rate, mask)
     return float(AZIMUTHS[int(response[0].argmax())])
 
 

@@ -10,6 +10,8 @@ The window of 8 ms, the bands and the decay were set on scenes of one and of two
 the validation split of the recordings that the bundled model learnt from.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -25,6 +27,8 @@ DECAY = 0.995  # of the power that a rise must exceed, from one frame to the nex
 SHARP = 120.0  # how sharply a cell's vote falls with its agreement
 PURE, LOUD = 4.0, 0.25  # exponents of a vote: of the best agreement, of the power
 BLOCK = 4000  # frames at a time
+
+Listener = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class OnsetHistogram:
@@ -44,32 +48,50 @@ class OnsetHistogram:
         sample_rate: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.hop = max(1, round(HOP_S * sample_rate))
-        self.n_fft = 2 * round(WINDOW_S * sample_rate / 2)
-        self.bands = mel_bands(sample_rate, self.n_fft, N_BANDS).to(device)
-        self.steer = steering(mics, azimuth_deg, sample_rate, self.n_fft).to(device)
+        n_fft = _window(sample_rate)[0]
+        self.sample_rate = sample_rate
+        self.steer = steering(mics, azimuth_deg, sample_rate, n_fft).to(device)
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """Count over a whole recording, block by block.
+        """Count over a whole recording (C, N), as `count_onsets`: (A,)."""
+        return count_onsets(audio, self.sample_rate, len(self.steer), self._listen)
 
-        Args:
-            audio: (C, N).
+    def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        agreement = cell_agreement(cross_phat(spectrum)[0], self.steer, share, 1)
+        return reference_power(spectrum), agreement
 
-        Returns:
-            Votes for every direction of the grid (A,), not negative; zeros for silence and for
-            a recording shorter than one window.
-        """
-        total = self.steer.real.new_zeros(len(self.steer))
-        share, before = spread_share(self.bands), None
-        step = BLOCK * self.hop
-        for start in range(0, audio.shape[-1] - self.n_fft + 1, step):
-            piece = audio[:, start : start + step + self.n_fft - self.hop]
-            spectrum = stft(piece[None], self.n_fft, self.hop, centred=False)
-            power = mel_power(reference_power(spectrum), self.bands, 1)[0]
-            new, before = onsets(power, DECAY, before)
-            agreement = cell_agreement(cross_phat(spectrum)[0], self.steer, share, 1)
-            total = total + votes(agreement, power, new)
-        return total
+
+def count_onsets(audio: Tensor, sample_rate: int, size: int, listen: Listener) -> Tensor:
+    """Count where sounds begin over a whole recording, block by block.
+
+    Args:
+        audio: (C, N).
+        sample_rate: Hz.
+        size: directions of the grid A.
+        listen: gives from a spectrum (1, C, T, F) and the weight of every band in every bin
+            (M, F) the power (1, T, F), and the agreement of every cell with every direction
+            (T, M, A).
+
+    Returns:
+        Votes for every direction of the grid (A,), not negative; zeros for silence and for
+        a recording shorter than one window.
+    """
+    n_fft, hop = _window(sample_rate)
+    bands = mel_bands(sample_rate, n_fft, N_BANDS).to(audio.device)
+    total, before = audio.new_zeros(size), None
+    share, step = spread_share(bands), BLOCK * hop
+    for start in range(0, audio.shape[-1] - n_fft + 1, step):
+        piece = audio[:, start : start + step + n_fft - hop]
+        heard, agreement = listen(stft(piece[None], n_fft, hop, centred=False), share)
+        power = mel_power(heard, bands, 1)[0]
+        new, before = onsets(power, DECAY, before)
+        total = total + votes(agreement, power, new)
+    return total
+
+
+def _window(sample_rate: int) -> tuple[int, int]:
+    """Give the length of the window and the hop in samples."""
+    return 2 * round(WINDOW_S * sample_rate / 2), max(1, round(HOP_S * sample_rate))
 
 
 def votes(agreement: Tensor, power: Tensor, new: Tensor) -> Tensor:

@@ -15,21 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.acoustics.geometry import MicArray
 from tselcli.corpora.audio import resample
 from tselcli.errors import DataError
-from tselcli.features.directions import cell_agreement
-from tselcli.features.gcc import cross_phat, steered_response, steering, weighted_cross
-from tselcli.features.precedence import OnsetHistogram
-from tselcli.features.stft import (
-    log_mel,
-    mel_bands,
-    mel_power,
-    reference_power,
-    spread_mask,
-    spread_share,
-    stft,
-)
+from tselcli.features.steering import Steering, steering_of
+from tselcli.features.stft import log_mel, mel_bands, mel_power, reference_power, stft
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
 from tselcli.models.posterior import AZIMUTHS, find_peaks, peak_azimuth
@@ -76,7 +67,7 @@ class Localizer:
         self.bands = mel_bands(
             self.features.sample_rate, self.features.n_fft, self.features.n_mels
         ).to(self.device)
-        self._known: dict[MicArray, _Tables] = {}
+        self._known: dict[MicArray, Steering] = {}
 
     @classmethod
     def load(cls, name_or_path: str = "mask-compact", device: str = "cpu") -> "Localizer":
@@ -112,7 +103,7 @@ class Localizer:
             DataError: the channels do not fit the array, or the recording is silent.
         """
         audio = self.prepare(signal, sample_rate, array)
-        picture = self.picture(audio)
+        picture = self.picture(self.steering(array).reference(audio))
         logits, presence = self.match(picture, queries)
         posteriors = self._posteriors(audio, picture, logits, array)
         return [
@@ -128,15 +119,16 @@ class Localizer:
         new = choice.newness(picture[0])
         masked = readout.weights(logits, picture)[0] * new
         left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
+        steering = self.steering(array)
         rows = self.response(audio, torch.cat([masked, *left]), array).cpu().numpy()
         count = len(masked)
-        histogram = self._tables(array).onsets(audio).double().cpu().numpy()
+        histogram = steering.onsets(audio).double().cpu().numpy()
         asked = [
             choice.candidates(rows[q], rows[count + q], rows[-1], histogram, AZIMUTHS)
             for q in range(count)
         ]
         union = sorted({index for found in asked for index in found})
-        evidence = self._evidence(audio, array, union)
+        evidence = steering.agreement(self.spectra(audio), union)
         posteriors = []
         for q, found in enumerate(asked):
             columns = evidence[..., [union.index(index) for index in found]]
@@ -150,18 +142,8 @@ class Localizer:
             posteriors.append(choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS))
         return posteriors
 
-    def _evidence(self, audio: Tensor, array: MicArray, indices: list[int]) -> Tensor:
-        """Say how well every cell agrees with some azimuths, block by block: (T', M, K)."""
-        steer, share = self._tables(array).steer[indices], spread_share(self.bands)
-        return torch.cat(
-            [
-                cell_agreement(cross_phat(spectrum)[0], steer, share, self.features.mel_pool)
-                for spectrum in self.spectra(audio)
-            ]
-        )
-
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
-        """Check a recording (C, N) and bring it to the model's rate.
+        """Check a recording (C, N) and bring it to the model's rate; ambisonics to ACN, SN3D.
 
         Its level does not matter, so it is only changed where powers would leave the range of
         single precision.
@@ -170,15 +152,18 @@ class Localizer:
             DataError: the channels do not fit the array, or the recording is silent.
         """
         if signal.shape[0] != len(array.mics):
+            kind = "microphones" if array.foa is None else "ambisonic channels"
             raise DataError(
                 f"the recording has {signal.shape[0]} channel(s), but the array {array.name} "
-                f"has {len(array.mics)} microphones; give the right one with --array"
+                f"has {len(array.mics)} {kind}; give the right one with --array"
             )
         peak = float(np.abs(signal).max(initial=0.0))
         if peak == 0:
             raise DataError("the recording is silent; there is nothing to localize")
         if not 1e-6 < peak < 1e6:
             signal = signal / peak
+        if array.foa is not None:
+            signal = to_acn_sn3d(signal, array.foa)
         audio = resample(signal, sample_rate, self.features.sample_rate)
         return torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32)).to(self.device)
 
@@ -205,7 +190,7 @@ class Localizer:
             yield stft(piece, features.n_fft, features.hop, centred=False)[None]
 
     def picture(self, audio: Tensor) -> Tensor:
-        """Draw the whole recording's log-mel picture (1, T', M)."""
+        """Draw the log-mel picture (1, T', M) of `Steering.reference` (C, N)."""
         mel = [
             mel_power(reference_power(spectrum), self.bands, self.features.mel_pool)
             for spectrum in self.spectra(audio)
@@ -228,39 +213,18 @@ class Localizer:
         Args:
             audio: (C, N) at the model's rate.
             weights: of mel cells (Q, T', M).
-            array: the microphones.
+            array: that heard it.
 
         Returns:
             (Q, A) over AZIMUTHS, in [-1, 1].
         """
-        features = self.features
-        summed, mass, first = None, torch.zeros(weights.shape[0], device=self.device), 0
-        for spectrum in self.spectra(audio):
-            frames = spectrum.shape[2]
-            rows = weights[:, first : first + -(-frames // features.mel_pool)]
-            spread = spread_mask(rows, self.bands, features.mel_pool, frames)
-            part = weighted_cross(cross_phat(spectrum), spread[None])[0]
-            summed = part if summed is None else summed + part
-            mass = mass + spread.sum(dim=(1, 2))
-            first += rows.shape[1]
-        assert summed is not None
-        response = steered_response(summed, self._tables(array).steer)
-        return response / (mass * summed.shape[1]).clamp_min(1e-12)[:, None]
+        return self.steering(array).response(self.spectra(audio), weights)
 
-    def _tables(self, array: MicArray) -> "_Tables":
+    def steering(self, array: MicArray) -> Steering:
+        """Prepare to steer with an array, or remember it."""
         if array not in self._known:
             if len(self._known) > 8:
                 self._known.clear()
-            rate, mics = self.features.sample_rate, array.positions
-            steer = steering(mics, AZIMUTHS, rate, self.features.n_fft).to(self.device)
-            grid = AZIMUTHS[:: round(choice.HEIGHT_STEP_DEG)]
-            self._known[array] = _Tables(steer, OnsetHistogram(mics, grid, rate, self.device))
+            coarse = round(choice.HEIGHT_STEP_DEG)
+            self._known[array] = steering_of(array, AZIMUTHS, coarse, self.features, self.device)
         return self._known[array]
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """What depends on an array alone: phases (A, P, F), and the histogram of onsets."""
-
-    steer: Tensor
-    onsets: OnsetHistogram

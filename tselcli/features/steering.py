@@ -1,0 +1,156 @@
+"""What an array knows of directions, whether it is microphones or first-order ambisonics.
+
+Microphones tell directions by delays (`tselcli.features.gcc`), ambisonics by the flow of energy
+(`tselcli.features.intensity`). Both answer the same questions about a recording that comes in
+blocks of its spectrum.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tselcli.acoustics.geometry import MicArray
+from tselcli.features.directions import cell_agreement
+from tselcli.features.gcc import cross_phat, steered_response, steering, weighted_cross
+from tselcli.features.intensity import azimuth_votes, foa_agreement, foa_response, intensity
+from tselcli.features.precedence import OnsetHistogram, count_onsets
+from tselcli.features.stft import mel_bands, reference_power, spread_mask, spread_share
+from tselcli.sections import FeatureRecipe
+
+Grid = npt.NDArray[np.float64]
+Device = torch.device | str
+
+
+class Steering(Protocol):
+    """Answers what an array can tell of directions."""
+
+    def reference(self, audio: Tensor) -> Tensor:
+        """Keep the channels (C, N) whose mean power says how loud it was: (C', N)."""
+
+    def response(self, spectra: Iterable[Tensor], weights: Tensor) -> Tensor:
+        """Steer a recording under every query's weights.
+
+        Args:
+            spectra: blocks (1, C, T of the block, F), each a whole number of cells but the last.
+            weights: of mel cells (Q, T', M).
+
+        Returns:
+            (Q, A) over the grid, in [-1, 1].
+        """
+
+    def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
+        """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
+
+    def onsets(self, audio: Tensor) -> Tensor:
+        """Count where sounds begin in a recording (C, N), over the coarse grid (H,)."""
+
+
+class MicSteering:
+    """Tells directions by the delays between microphones.
+
+    Args:
+        mics: positions (C, 3) in metres.
+        azimuth_deg: grid (A,).
+        coarse: the histogram of onsets takes every so-manieth azimuth.
+        features: analysis.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, mics: Grid, azimuth_deg: Grid, coarse: int, features: FeatureRecipe, device: Device
+    ) -> None:
+        rate, self.pool = features.sample_rate, features.mel_pool
+        self.bands = mel_bands(rate, features.n_fft, features.n_mels).to(device)
+        self.steer = steering(mics, azimuth_deg, rate, features.n_fft).to(device)
+        self.histogram = OnsetHistogram(mics, azimuth_deg[::coarse], rate, device)
+
+    def reference(self, audio: Tensor) -> Tensor:
+        """As `Steering.reference`: all microphones."""
+        return audio
+
+    def response(self, spectra: Iterable[Tensor], weights: Tensor) -> Tensor:
+        """As `Steering.response`: SRP-PHAT."""
+        summed, mass, first = None, torch.zeros(weights.shape[0], device=weights.device), 0
+        for spectrum in spectra:
+            frames = spectrum.shape[2]
+            rows = weights[:, first : first + -(-frames // self.pool)]
+            spread = spread_mask(rows, self.bands, self.pool, frames)
+            part = weighted_cross(cross_phat(spectrum), spread[None])[0]
+            summed = part if summed is None else summed + part
+            mass = mass + spread.sum(dim=(1, 2))
+            first += rows.shape[1]
+        assert summed is not None
+        response = steered_response(summed, self.steer)
+        return response / (mass * summed.shape[1]).clamp_min(1e-12)[:, None]
+
+    def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
+        """As `Steering.agreement`, in [-1, 1]."""
+        steer, share = self.steer[indices], spread_share(self.bands)
+        parts = [cell_agreement(cross_phat(part)[0], steer, share, self.pool) for part in spectra]
+        return torch.cat(parts)
+
+    def onsets(self, audio: Tensor) -> Tensor:
+        """As `Steering.onsets`."""
+        return self.histogram(audio)
+
+
+class FoaSteering:
+    """Tells directions by the flow of energy: W, Y, Z, X of scale SN3D.
+
+    Args:
+        azimuth_deg: grid (A,), evenly from -180 degrees.
+        coarse: the histogram of onsets takes every so-manieth azimuth.
+        features: analysis.
+        device: where to compute.
+    """
+
+    def __init__(
+        self, azimuth_deg: Grid, coarse: int, features: FeatureRecipe, device: Device
+    ) -> None:
+        self.rate, self.pool = features.sample_rate, features.mel_pool
+        self.bands = mel_bands(self.rate, features.n_fft, features.n_mels).to(device)
+        self.azimuths, self.coarse = azimuth_deg, azimuth_deg[::coarse]
+
+    def reference(self, audio: Tensor) -> Tensor:
+        """As `Steering.reference`: W, which is what a microphone there would hear."""
+        return audio[:1]
+
+    def response(self, spectra: Iterable[Tensor], weights: Tensor) -> Tensor:
+        """As `Steering.response`: votes for the azimuth of every bin."""
+        votes = weights.new_zeros(len(weights), len(self.azimuths))
+        mass, first = weights.new_zeros(len(weights)), 0
+        for spectrum in spectra:
+            frames = spectrum.shape[2]
+            rows = weights[:, first : first + -(-frames // self.pool)]
+            spread = spread_mask(rows, self.bands, self.pool, frames)
+            votes = votes + azimuth_votes(intensity(spectrum)[0], spread, len(self.azimuths))
+            mass = mass + spread.sum(dim=(1, 2))
+            first += rows.shape[1]
+        return foa_response(votes, mass)
+
+    def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
+        """As `Steering.agreement`, in [0, 1]."""
+        grid, share = self.azimuths[indices], spread_share(self.bands)
+        parts = [foa_agreement(intensity(part)[0], grid, share, self.pool) for part in spectra]
+        return torch.cat(parts)
+
+    def onsets(self, audio: Tensor) -> Tensor:
+        """As `Steering.onsets`."""
+        return count_onsets(audio, self.rate, len(self.coarse), self._listen)
+
+    def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        agreement = foa_agreement(intensity(spectrum)[0], self.coarse, share, 1)
+        return reference_power(spectrum[:, :1]), agreement
+
+
+def steering_of(
+    array: MicArray, azimuth_deg: Grid, coarse: int, features: FeatureRecipe, device: Device
+) -> Steering:
+    """Prepare to steer with an array over a grid of azimuths."""
+    if array.foa is not None:
+        return FoaSteering(azimuth_deg, coarse, features, device)
+    return MicSteering(array.positions, azimuth_deg, coarse, features, device)
