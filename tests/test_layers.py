@@ -11,6 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tselcli"
 ROOMS = [  # from top to bottom; an import leads to the same room or to a lower line
+    ("__main__",),
     ("cli", "cli_data", "cli_develop", "cli_localize", "cli_models", "cli_recipes", "cli_report"),
     ("cli_options", "cli_output"),
     ("commands",),
