@@ -77,7 +77,8 @@ def test_values_are_those_of_the_papers_text(name):
     recipe = load_recipe(f"paper/{name}")
     features, scene, rules = recipe.features, recipe.scene, recipe.train
     assert (features.n_fft, features.hop, features.n_lags) == (1024, 640, 96)
-    assert features.sample_rate == scene.sample_rate == 32_000
+    assert features.sample_rate == 32_000
+    assert scene.sample_rate == (24_000 if name.startswith("table2") else 32_000)
     assert (scene.duration_s, scene.onset, scene.array.geometry) == (10.0, "start", "square")
     assert (scene.array.spacing_m, scene.array.height_m) == ((0.1, 0.13), (1.0, 1.2))
     assert scene.room.rt60_s == (0.5, 1.0)
