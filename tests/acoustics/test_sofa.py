@@ -128,6 +128,7 @@ def test_each_emitter_of_one_measurement_is_a_direction(room, kind, axis):
     )
     (track,) = bank.tracks
     assert (track.name, track.azimuth_deg) == ("e", pytest.approx(AZIMUTHS))
+    assert track.distance_m == pytest.approx([1.5] * 6)
     rirs = bank.rirs(track, range(6))
     assert rirs.argmax(axis=-1) == pytest.approx(delays_of(PLACES), abs=0.5)
 

@@ -30,13 +30,9 @@ class OpenFiles:
         self._process = os.getpid()
         self._files: OrderedDict[Path, Any] = OrderedDict()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the open files behind."""
-        return {}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin without open files."""
-        self.__init__()  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type["OpenFiles"], tuple[()]]:
+        """Leave the open files behind: a pickle begins without any."""
+        return OpenFiles, ()
 
     @contextmanager
     def reading(self, path: Path) -> Iterator[Any]:
@@ -54,7 +50,7 @@ class OpenFiles:
         import h5py
 
         if self._process != os.getpid():
-            self.__init__()  # type: ignore[misc]
+            self._process, self._files = os.getpid(), OrderedDict()
         file = self._files.pop(path, None)
         if not file:  # a closed file is false
             file = h5py.File(path, "r", rdcc_nbytes=CHUNKS_BYTES)

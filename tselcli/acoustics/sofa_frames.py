@@ -47,9 +47,10 @@ def emitter_places(path: Path, file: Any, count: int, emitters: int) -> tuple[Fl
         Metres (M, E, 3), and whether their lengths mean anything.
     """
     source = _of_each(path, file, "SourcePosition", count)
-    known = bool(source.any())
-    if not known and text(file["SourcePosition"].attrs.get("Type")) == "spherical":
-        angles = np.asarray(file["SourcePosition"][()], dtype=np.float64)  # their radius is 0
+    spherical = text(file["SourcePosition"].attrs.get("Type")) == "spherical"
+    known = bool(source.any()) or emitters > 1 or not spherical
+    if not known:  # angles with a radius of 0
+        angles = np.asarray(file["SourcePosition"][()], dtype=np.float64)
         source = np.broadcast_to(direction(angles[:, 0], angles[:, 1]), (count, 3))
     away = source[:, None, :]
     if "EmitterPosition" in file:
