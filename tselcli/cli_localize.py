@@ -33,7 +33,9 @@ def localize(
     model: Annotated[str, typer.Option(help="Bundled model, run folder or file.")] = DEFAULT_MODEL,
     array: Annotated[
         str | None,
-        typer.Option(help="square:0.12, tetra:0.042, circular:6:0.05, linear:4:0.03 or FILE.yaml."),
+        typer.Option(
+            help="square:0.12, tetra:0.042, circular:6:0.05, linear:4:0.03, foa or FILE.yaml."
+        ),
     ] = None,
     device: DeviceOption = Device.auto,
     top: Annotated[int, typer.Option(min=0, help="Alternatives to list.")] = 3,
