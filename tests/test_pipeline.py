@@ -269,6 +269,26 @@ def test_one_source_alone_is_found_in_a_simulated_room(scenes, run, recipe):
         assert abs((ours - peer + 180) % 360 - 180) <= 1
 
 
+def test_ambisonics_are_simulated_localized_and_scored(run, recipe, tmp_path):
+    array = recipe.scene.array.model_copy(update={"geometry": "foa-fuma"})
+    scene = recipe.scene.model_copy(update={"directional": 1, "array": array})
+    heard = recipe.model_copy(update={"scene": scene})
+    simulate(heard, tmp_path / "fuma", split="test", count=3, jobs=1)
+    result = evaluate(str(run[0]), data=tmp_path / "fuma", jobs=1, device="cpu")
+    ours, plain, *_ = result["rows"]
+    assert plain["system"] == "intensity, query ignored"
+    assert not any("SRP" in row["system"] for row in result["rows"])
+    assert ours["mae_deg"] < 5
+    assert plain["mae_deg"] < 5
+    fresh = evaluate(str(run[0]), recipe=heard, count=2, jobs=1, device="cpu")
+    assert fresh["rows"][2]["system"] == "intensity, oracle ratio mask"
+    files = [tmp_path / "fuma" / "audio" / f"test_{number:06}.flac" for number in range(3)]
+    answers = localize(files, ["a siren"], model=str(run[0]), array="foa-fuma", device="cpu")
+    for answer, scored in zip(answers, result["scenes"], strict=True):
+        away = answer["azimuth_deg"] - scored["azimuth_deg"]
+        assert abs((away + 180) % 360 - 180) < 5
+
+
 @pytest.fixture
 def recording(scenes):
     return sorted((scenes / "val" / "audio").glob("*.flac"))[0]

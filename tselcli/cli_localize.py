@@ -34,7 +34,8 @@ def localize(
     array: Annotated[
         str | None,
         typer.Option(
-            help="square:0.12, tetra:0.042, circular:6:0.05, linear:4:0.03, FILE.yaml or FILE.sofa."
+            help="square:0.12, tetra:0.042, circular:6:0.05, linear:4:0.03, foa, "
+            "FILE.yaml or FILE.sofa."
         ),
     ] = None,
     device: DeviceOption = Device.auto,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from tselcli.acoustics.ambisonics import encode, from_acn_sn3d
 from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.errors import DataError
 from tselcli.features.gcc import srp_phat
@@ -26,6 +27,12 @@ def plane_wave(azimuth_deg, array=SQUARE, seconds=1.0, rate=RATE):
     return (0.1 * wave).astype(np.float32)
 
 
+def ambisonics(azimuth_deg, array, seconds=1.0):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(int(seconds * RATE))
+    wave = encode(azimuth_deg, 10.0)[:, None] * noise
+    return from_acn_sn3d(wave.astype(np.float32), array.foa)
+
+
 @pytest.fixture
 def localizer(text_encoder):
     torch.manual_seed(0)
@@ -44,6 +51,43 @@ def test_one_source_is_found_whatever_the_query_and_the_array(localizer, name, a
     assert answer.posterior.sum() == pytest.approx(1, abs=1e-4)
     assert 0 <= answer.confidence <= 1
     assert 0 <= answer.presence <= 1
+
+
+@pytest.mark.parametrize("name", ["foa", "foa-n3d", "foa-fuma"])
+@pytest.mark.parametrize("azimuth", [-135.0, -20.5, 0.0, 62.0, 179.0])
+def test_one_source_is_found_in_every_convention_of_ambisonics(localizer, name, azimuth):
+    array = parse_array(name)
+    answer = localizer.locate(ambisonics(azimuth, array), RATE, ["anything"], array)[0]
+    assert abs((answer.azimuth_deg - azimuth + 180) % 360 - 180) < 1.0
+    assert answer.posterior.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_the_picture_of_ambisonics_is_that_of_a_microphone_at_their_place(localizer):
+    array, alone = parse_array("foa-fuma"), parse_array("linear:2:0.1")
+    signal = ambisonics(40, array)
+    w = np.sqrt(np.float32(2)) * signal[:1]
+    audio = localizer.prepare(signal, RATE, array)
+    picture = localizer.picture(localizer.steering(array).reference(audio))
+    plain = localizer.prepare(np.concatenate([w, w]), RATE, alone)
+    torch.testing.assert_close(picture, localizer.picture(plain), rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_of_ambisonics_change_nothing_but_the_networks_context(localizer, monkeypatch):
+    array = parse_array("foa")
+    signal = np.concatenate([ambisonics(40, array, 1.7), ambisonics(-100, array, 2.2)], axis=1)
+    audio = localizer.prepare(signal, RATE, array)
+    weights = torch.rand(2, 98, 64, generator=torch.Generator().manual_seed(0))
+    whole = localizer.response(audio, weights, array)
+    cells = localizer.steering(array).agreement(localizer.spectra(audio), [80, 220])
+    monkeypatch.setattr(module, "BLOCK_S", 0.7)
+    torch.testing.assert_close(localizer.response(audio, weights, array), whole)
+    again = localizer.steering(array).agreement(localizer.spectra(audio), [80, 220])
+    torch.testing.assert_close(again, cells)
+
+
+def test_three_channels_are_no_ambisonics(localizer):
+    with pytest.raises(DataError, match=r"3 channel\(s\).*foa has 4 ambisonic channels; .*--array"):
+        localizer.locate(np.ones((3, RATE), np.float32), RATE, ["noise"], parse_array("foa"))
 
 
 @pytest.mark.parametrize("rate", [8000, 22_050, 44_100, 48_000, 96_000, 192_000])
@@ -92,6 +136,11 @@ def test_the_level_of_a_recording_does_not_matter(localizer, gain):
     other = localizer.locate(plane_wave(10) * np.float32(gain), RATE, ["a dog"], SQUARE)[0]
     assert other.azimuth_deg == pytest.approx(one.azimuth_deg, abs=0.01)
     assert other.confidence == pytest.approx(one.confidence, abs=1e-3)
+
+
+def test_silent_ambisonics_are_refused(localizer):
+    with pytest.raises(DataError, match="silent"):
+        localizer.locate(np.zeros((4, RATE), np.float32), RATE, ["noise"], parse_array("foa"))
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.005])

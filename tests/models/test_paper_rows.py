@@ -149,6 +149,8 @@ def test_another_array_or_silence_is_one_clear_line(compact):
     noise = torch.randn(3, 16_000).numpy()
     with pytest.raises(DataError, match="trained with 4 microphones and knows no other array"):
         localizer.locate(noise, 16_000, ["a dog"], parse_array("circular:3:0.1"))
+    with pytest.raises(DataError, match=r"array foa: .* trained with square.*take a mask model"):
+        localizer.locate(torch.ones(4, 16_000).numpy(), 16_000, ["a dog"], parse_array("foa"))
     square, silence = parse_array("square:0.12"), torch.zeros(4, 16_000).numpy()
     with pytest.raises(DataError, match="silent"):
         localizer.locate(silence, 16_000, ["a dog"], square)

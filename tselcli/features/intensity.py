@@ -8,14 +8,21 @@ J. Audio Eng. Soc. 53(12), 2005):
 
 A plane wave has |v| = 1 and v points to its source; in a field from all sides, or where two
 sources meet, v is short. Looking at all bins with a cosine would make one broad lobe, in which
-two sources melt into one, so every bin votes for its own azimuth, more the longer v is, and the
-votes are spread over the circle by exp(k (cos d - 1)), k = 40: 9 degrees.
+two sources melt into one, so every bin votes for its own azimuth with |v|^8, and the votes are
+spread over the circle by exp(40 (cos d - 1)), a bell of 9 degrees.
 
-On 30 scenes of two sources (rooms of the recipe ``mask``, validation split, cells weighed by
-newness and loudness), the highest peak was off the nearest source by 1.0 degrees on average
-(k = 15: 1.5, k = 5: 3.0), by 1.7 where the vectors of a cell were averaged first, and by 5.5 for
-a beamformer of least variance (Capon) on the weighted covariance of all bins. SRP-PHAT of the
-square of 0.1 to 0.13 m: 0.8. Under the true ratio mask: 1.0, 1.9, 2.0 and 0.9.
+Measured on 30 scenes of two sources (recipe ``mask``, validation split): how far the highest
+peak was from the nearest source, on average, when all bins weigh alike; when new and loud ones
+weigh more; and how far from the target under its true ratio mask.
+
+    |v|^8 votes, as here                  1.7    1.0    1.2 degrees
+    |v| votes                             4.0    1.0    1.0
+    |v|^24 votes                          1.2    1.0    1.2
+    Capon's beamformer, all bins at once  10.2   5.6    2.4
+    SRP-PHAT, square of 0.1 to 0.13 m     1.3    0.8    0.9
+
+What sounds in all bins all the time cannot be told apart like this: two steady white noises
+make one peak between them unless they are about 100 degrees apart.
 """
 
 import numpy as np
@@ -24,6 +31,7 @@ import torch
 from torch import Tensor
 
 SHARP = 40.0  # of the spread of a vote over the circle
+PURE = 8.0  # exponent of the vector's length in a vote
 TINY = 1e-30  # energy below which a bin is silent
 
 
@@ -78,15 +86,15 @@ def azimuth_votes(vectors: Tensor, weights: Tensor, size: int) -> Tensor:
         size: azimuths of the grid A, evenly from -180 degrees.
 
     Returns:
-        (Q, A). A bin counts its weight times the length of its vector, shared between the two
-        grid points around it.
+        (Q, A). A bin counts its weight times a power of the length of its vector, shared between
+        the two grid points around it.
     """
     x, y, purity = _flat(vectors)
     place = (torch.atan2(y, x) / (2 * torch.pi) + 0.5) * size  # of the azimuth, in [0, A]
     below = place.detach().floor()
     above = place - below
     index = below.long() % size
-    votes = (weights * purity).flatten(1)
+    votes = (weights * purity**PURE).flatten(1)
     histogram = weights.new_zeros(len(weights), size)
     for step, part in ((0, 1 - above), (1, above)):
         columns = ((index + step) % size).flatten()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.acoustics.geometry import MicArray
+from tselcli.acoustics.geometry import FOA, MicArray
 from tselcli.errors import DataError
 from tselcli.features.cache import FeatureCache
 from tselcli.features.gcc import clip_gcc
@@ -185,6 +185,12 @@ class DirectLocalizer:
                 f"{signal.shape[0]} channel(s), array {array.name} of {len(array.mics)}: "
                 f"{self.name} was trained with {wanted} microphones and knows no other array; "
                 "take a mask model"
+            )
+        trained = self.recipe.scene.array.geometry
+        if array.foa != FOA.get(trained):
+            raise DataError(
+                f"array {array.name}: {self.name} was trained with {trained}, and ambisonics are "
+                "no microphones; take a mask model"
             )
         if not np.any(signal):
             raise DataError("the recording is silent; there is nothing to localize")
