@@ -17,8 +17,8 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("trainer", "mask_task", "direct_task"),
     ("stems", "examples"),
     ("downloads",),
-    ("report_tables",),
-    ("report", "dataset", "console"),
+    ("report_tables", "report_tracks"),
+    ("report", "dataset", "console", "plots"),
     ("processes",),
     ("models",),
     ("features", "metrics"),
@@ -47,6 +47,8 @@ NO_TORCH = {
     "errors",
     "report",
     "report_tables",
+    "plots",
+    "report_tracks",
 }
 HEAVY = {"torch", "torchaudio", "torchvision", "transformers", "laion_clap", "tokenizers"}
 MAX_FILE, MAX_FUNCTION = 300, 60

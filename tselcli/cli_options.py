@@ -95,6 +95,7 @@ class AnswerFormat(str, enum.Enum):
     rich = "rich"
     json = "json"
     csv = "csv"
+    dcase = "dcase"
 
 
 RecipeArgument = Annotated[
