@@ -264,9 +264,21 @@ def test_eval_passes_its_arguments_on(spy, tmp_path):
         "device": "auto",
         "jobs": 1,
         "baselines": False,
+        "track": None,
+        "plot": None,
         "out": tmp_path / "e.json",
     }
     assert json.loads(result.stdout) == ROWS
+
+
+def test_eval_prints_what_dcase_measures_of_tracks(spy):
+    row = {**ROWS["rows"][0], "le_cd_deg": 7.04, "lr_cd": 0.915, "f_20": 0.8}
+    calls = spy("eval", "evaluate", result={**ROWS, "rows": [row], "tracks": []})
+    lines = tsel("eval", "m", "--track", "--plot", "figures").stdout.splitlines()
+    assert (calls[0]["track"], calls[0]["plot"]) == (True, Path("figures"))
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert ["System", "LE_CD [95 %]", "LR_CD", "F20"] in table
+    assert ["mask", "7.0", "92", "80"] in table
 
 
 def test_eval_prints_markdown_into_a_pipe(spy):

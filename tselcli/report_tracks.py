@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tselcli.report import interval, markdown_table, number
+
 Row = Mapping[str, Any]
 
 FRAMES_PER_S = 10
@@ -16,6 +18,26 @@ TRACK_COLUMNS = (
     "active",
     "error",
 )
+FRAME_NOTE = (
+    "Errors and selection are of the 100 ms frames in which the sound is active, averaged over "
+    "clips.\nLE_CD, LR_CD and F20 are DCASE's, for one class and azimuth only."
+)
+
+
+def frame_markdown(rows: Iterable[Row]) -> str:
+    """Write what DCASE measures of tracks as a Markdown table, to stand below the errors."""
+    lines = [
+        [
+            str(row["system"]),
+            number(row.get("le_cd_deg"), 1, ".1f")
+            + interval(row.get("le_cd_deg_interval"), 1, ".1f"),
+            number(row.get("lr_cd"), 100, ".0f") + interval(row.get("lr_cd_interval"), 100, ".0f"),
+            number(row.get("f_20"), 100, ".0f") + interval(row.get("f_20_interval"), 100, ".0f"),
+        ]
+        for row in rows
+    ]
+    headings = ("System", "LE_CD [95 %]", "LR_CD", "F20")
+    return f"\n{markdown_table(headings, lines, (False, True, True, True))}\n{FRAME_NOTE}\n"
 
 
 def frame_rows(answer: Row) -> Iterator[Row]:
@@ -36,9 +58,9 @@ def to_dcase(answers: Iterable[Row]) -> str:
     which is not estimated, is 0.
     """
     rows = []
-    for number, answer in enumerate(answers):
+    for query, answer in enumerate(answers):
         for frame in answer.get("trajectory", ()):
             if frame["active"]:
                 azimuth = (round(frame["azimuth_deg"]) + 180) % 360 - 180
-                rows.append((round(frame["time_s"] * FRAMES_PER_S), number, 0, azimuth, 0))
+                rows.append((round(frame["time_s"] * FRAMES_PER_S), query, 0, azimuth, 0))
     return "".join(",".join(map(str, row)) + "\n" for row in sorted(rows))

@@ -148,6 +148,7 @@ class DirectLocalizer:
     ) -> None:
         self.net, self.semantics, self.recipe, self.sizes = net, semantics, recipe, sizes
         self.name, self.features = name, recipe.features
+        self.has_tracks = net.frames
 
     @torch.no_grad()
     def locate(
@@ -169,7 +170,7 @@ class DirectLocalizer:
             CheckpointError: a track is asked of a network that answers once per clip.
         """
         self._check(signal, array)
-        if track and not self.net.frames:
+        if track and not self.has_tracks:
             raise CheckpointError(
                 f"{self.name}: answers once per clip and has no tracks; take a mask model or one "
                 "that answers per frame, as those of the recipes paper/table2-* do"

@@ -70,6 +70,8 @@ class Answer:
 class Localizer:
     """A model ready to answer; holds the steering tables of the arrays it has seen last."""
 
+    has_tracks = True
+
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.name = checkpoint.name

@@ -36,6 +36,7 @@ GRID_DEG = 2
 GRID = AZIMUTHS[::GRID_DEG]
 REACH = 3  # bins from one frame to the next: up to 60 degrees per second
 TURN_COST = 0.1  # of a bin
+MOVE_COST = 0.5  # of a way that does not rest, nats
 WINDOW_FRAMES = 5  # that a frame's response is gathered from
 GAIN = 10.0  # of the response, which is in [-1, 1], for a frame with enough sound
 ENOUGH = 0.05  # share of the strongest frame's weight at which a frame counts half
@@ -181,12 +182,16 @@ def _worth(response: Floats, mass: Floats) -> Floats:
 
 
 def _ways(worth: Floats, response: Floats, candidates: list[int]) -> list[Bins]:
-    """Find the best way through each candidate, at the time when it answers most: K of (T,)."""
+    """Find two ways through each candidate, at rest and the best there is: 2 K of (T,).
+
+    The latter is there when the candidate answers most.
+    """
     ways = Ways(worth, REACH, TURN_COST)
     windowed = gathered(response, WINDOW_FRAMES)
     found = []
     for index in candidates:
         bin_ = round(index / GRID_DEG) % len(GRID)
+        found.append(np.full(len(worth), bin_))
         found.append(ways.through(int(windowed[:, bin_].argmax()), bin_))
     return found
 
@@ -232,6 +237,7 @@ def _judge(
     total = total + float(readout.trust) * masked / max(float(masked.max()), 1e-9)
     heights = [choice.heights(chosen.begun, GRID[np.unique(way)]).sum() for way in ways]
     total = total + choice.credibility(np.minimum(heights, 1.0))
+    total = total - MOVE_COST * np.array([len(np.unique(way)) > 1 for way in ways])
     chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
     return np.asarray(chances / chances.sum())
 
