@@ -15,7 +15,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("cli_options", "cli_output"),
     ("commands",),
     ("trainer", "mask_task", "direct_task"),
-    ("stems", "examples", "frame_eval"),
+    ("stems", "examples", "frame_eval", "real_scenes"),
     ("downloads",),
     ("report_tables", "report_tracks"),
     ("report", "dataset", "console", "plots"),

@@ -188,7 +188,12 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A run folder, a file or a bundled model.")
     ],
-    data: DataOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of `tsel simulate`; starss:DIR or starss-foa:DIR reads STARSS22/23."
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Render the test scenes of this recipe; default: the model's."),

@@ -29,6 +29,7 @@ from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.localizer import Answer, Localizer
 from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
+from tselcli.real_scenes import is_starss, starss_trials
 from tselcli.recipe import Recipe
 from tselcli.sections import FeatureRecipe
 
@@ -54,7 +55,8 @@ def evaluate(
 
     Args:
         model: bundled name, checkpoint file or run folder.
-        data: folder of ``tsel simulate``; None renders scenes of the recipe.
+        data: folder of ``tsel simulate``, ``starss:DIR`` or ``starss-foa:DIR``; None renders
+            scenes of the recipe.
         recipe: corpus and scenes to render; None is the recipe inside the model.
         split: of the corpus to render from.
         count: scenes; None is all of the folder, or the recipe's ``eval.count``.
@@ -85,7 +87,9 @@ def evaluate(
         track = True
         make_folder(plot)
     elif track is None:
-        track = localizer.has_tracks and anything_moves(chosen, data, split, _seed(chosen, seed))
+        track = localizer.has_tracks and (
+            is_starss(data) or anything_moves(chosen, data, split, _seed(chosen, seed))
+        )
     began = time.monotonic()
     scenes, followed = [], []
     with progress_bar("scenes", total) as advance:
@@ -145,7 +149,8 @@ def _trials(
     images: bool,
 ) -> tuple[int, Iterable[Trial]]:
     if data is not None:
-        total, trials = folder_trials(data)
+        starss = is_starss(data)
+        total, trials = starss_trials(data, split) if starss else folder_trials(data)
         total = total if count is None else min(count, total)
         return total, _first(trials, total)
     total = recipe.eval.count if count is None else count

@@ -38,7 +38,7 @@ REACH = 3  # bins from one frame to the next: up to 60 degrees per second
 TURN_COST = 0.1  # of a bin
 MOVE_COST = 0.5  # of a way that does not rest, nats
 WINDOW_FRAMES = 5  # that a frame's response is gathered from
-GAIN = 10.0  # of the response, which is in [-1, 1], for a frame with enough sound
+GAIN = 20.0  # of the response, which is in [-1, 1], for a frame with enough sound
 ENOUGH = 0.05  # share of the strongest frame's weight at which a frame counts half
 ON_DB, OFF_DB = -25.0, -32.0  # of the described sound's energy, over its loudest frame
 
