@@ -40,7 +40,7 @@ MOVE_COST = 0.5  # of a way that does not rest, nats
 WINDOW_FRAMES = 5  # that a frame's response is gathered from
 GAIN = 20.0  # of the response, which is in [-1, 1], for a frame with enough sound
 ENOUGH = 0.05  # share of the strongest frame's weight at which a frame counts half
-ON_DB, OFF_DB = -25.0, -32.0  # of the described sound's energy, over its loudest frame
+ON_DB, OFF_DB = -15.0, -20.0  # of the described sound's energy, over its loudest frame
 
 
 @dataclass(frozen=True)
