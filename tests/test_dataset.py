@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tselcli.acoustics.scene import draw_scene
-from tselcli.dataset import Trial, corpus_of, frame_truth, truth_track
+from tselcli.dataset import Trial, anything_moves, corpus_of, frame_truth, truth_track
 from tselcli.recipe import recipe_from_dict
 
 
@@ -38,6 +38,17 @@ def test_frames_say_who_sounds_when(scene):
     assert truth.others_deg.tolist() == [[other.azimuth_deg]] * 4
     assert truth.others_active.all()  # not rendered: nobody knows better
     assert not truth.moves
+
+
+def test_a_look_at_what_moves_loses_nothing(scene):
+    still = Trial(scene, np.zeros((4, 3200), np.float32))
+    moving = replace(still, labels=replace(still.frames, target_deg=np.array([5.0, 6.0])))
+    moves, trials = anything_moves(iter([still] * 20))
+    assert not moves
+    assert len(list(trials)) == 20
+    moves, trials = anything_moves(iter([still, moving]))
+    assert moves
+    assert list(trials) == [still, moving]
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(16_000, 10), (16_001, 11), (10, 1)])

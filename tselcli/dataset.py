@@ -3,6 +3,7 @@
 Rendering runs in parallel processes; what comes out does not depend on how many there are.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from tselcli.frame_metrics import FrameTruth
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
 
-PEEKED = 20  # scenes that are drawn to see whether a recipe has moving sources
+PEEKED = 8  # trials that are looked at to see whether sources move
 
 
 @dataclass(frozen=True)
@@ -143,22 +144,10 @@ def _render(
     return Trial(rendered.scene, rendered.signal, rendered.images if images else None)
 
 
-def anything_moves(recipe: Recipe, data: Path | None, split: str, seed: int) -> bool:
-    """Look whether any source moves in a folder, or in the first scenes of a recipe.
-
-    Raises:
-        DataError: no manifest in the folder, or too few sounds for a scene.
-    """
-    if data is not None:
-        scenes = [scene for scene, _ in read_manifest(data)]
-    else:
-        corpus = corpus_of(recipe, split)
-        scenes = [draw_scene(recipe.scene, corpus, seed, split, k) for k in range(PEEKED)]
-    return any(
-        len(getattr(source, "positions", None) or ()) > 1
-        for scene in scenes
-        for source in scene.sources
-    )
+def anything_moves(trials: Iterator[Trial]) -> tuple[bool, Iterator[Trial]]:
+    """Look whether a source moves in the first trials, and give all of them back."""
+    first = list(itertools.islice(trials, PEEKED))
+    return any(trial.frames.moves for trial in first), itertools.chain(first, trials)
 
 
 def folder_trials(folder: Path) -> tuple[int, Iterator[Trial]]:

@@ -5,7 +5,7 @@ ignores the query, and, where the scenes are rendered here, steering under the t
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,8 @@ def evaluate(
         track = True
         make_folder(plot)
     elif track is None:
-        track = localizer.has_tracks and (
-            is_starss(data) or anything_moves(chosen, data, split, _seed(chosen, seed))
-        )
+        moves, trials = anything_moves(trials) if localizer.has_tracks else (False, trials)
+        track = moves
     began = time.monotonic()
     scenes, followed = [], []
     with progress_bar("scenes", total) as advance:
@@ -147,7 +146,7 @@ def _trials(
     seed: int | None,
     jobs: int,
     images: bool,
-) -> tuple[int, Iterable[Trial]]:
+) -> tuple[int, Iterator[Trial]]:
     if data is not None:
         starss = is_starss(data)
         total, trials = starss_trials(data, split) if starss else folder_trials(data)
