@@ -127,7 +127,7 @@ LIGHT = [
 @pytest.mark.parametrize("code", LIGHT, ids=lambda code: code.split("[")[1].split("]")[0])
 def test_help_and_recipes_import_nothing_heavy(code):
     heavy = {"torch", "torchaudio", "pyroomacoustics", "scipy", "numpy", "soundfile"}
-    heavy |= {"transformers", "huggingface_hub", "laion_clap"}
+    heavy |= {"transformers", "huggingface_hub", "laion_clap", "matplotlib"}
     assert heavy & loaded_by(code) == set()
 
 
@@ -264,9 +264,21 @@ def test_eval_passes_its_arguments_on(spy, tmp_path):
         "device": "auto",
         "jobs": 1,
         "baselines": False,
+        "track": None,
+        "plot": None,
         "out": tmp_path / "e.json",
     }
     assert json.loads(result.stdout) == ROWS
+
+
+def test_eval_prints_what_dcase_measures_of_tracks(spy):
+    row = {**ROWS["rows"][0], "le_cd_deg": 7.04, "lr_cd": 0.915, "f_20": 0.8}
+    calls = spy("eval", "evaluate", result={**ROWS, "rows": [row], "tracks": []})
+    lines = tsel("eval", "m", "--track", "--plot", "figures").stdout.splitlines()
+    assert (calls[0]["track"], calls[0]["plot"]) == (True, Path("figures"))
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert ["System", "LE_CD [95 %]", "LR_CD", "F20"] in table
+    assert ["mask", "7.0", "92", "80"] in table
 
 
 def test_eval_prints_markdown_into_a_pipe(spy):
@@ -343,6 +355,8 @@ def test_localize_prints_a_line_of_json_per_query_into_a_pipe(spy):
             "array": "tetra:0.042",
             "device": "cpu",
             "top": 1,
+            "track": False,
+            "plot": None,
         }
     ]
     assert [json.loads(line)["query"] for line in result.stdout.splitlines()] == [
@@ -350,6 +364,51 @@ def test_localize_prints_a_line_of_json_per_query_into_a_pipe(spy):
         "rain",
     ]
     assert json.loads(result.stdout.splitlines()[0]) == ANSWER
+
+
+TRACKED = {
+    **ANSWER,
+    "trajectory": [
+        {"time_s": 0.0, "azimuth_deg": 178.6, "confidence": 0.5, "active": True},
+        {"time_s": 0.1, "azimuth_deg": 179.6, "confidence": 0.9, "active": True},
+        {"time_s": 0.2, "azimuth_deg": -179.0, "confidence": 0.1, "active": False},
+    ],
+}
+
+
+def test_localize_passes_on_that_tracks_and_a_plot_are_wanted(spy, tmp_path):
+    calls = spy("localize", "localize", result=iter([TRACKED]))
+    result = tsel("localize", "mix.wav", "x", "--track", "--plot", tmp_path / "a.png")
+    assert calls[0]["track"] is True
+    assert calls[0]["plot"] == tmp_path / "a.png"
+    assert json.loads(result.stdout)["trajectory"] == TRACKED["trajectory"]
+
+
+def test_a_track_in_csv_has_a_line_per_frame(spy):
+    spy("localize", "localize_batch", result=iter([TRACKED, FAILED]))
+    lines = tsel("localize", "--batch", "x.csv", "--track", "--format", "csv").stdout.splitlines()
+    assert lines[0] == "audio,query,model,time_s,azimuth_deg,confidence,active,error"
+    assert [line.split(",")[-5:-1] for line in lines[1:4]] == [
+        ["0.0", "178.6", "0.5", "1"],
+        ["0.1", "179.6", "0.9", "1"],
+        ["0.2", "-179.0", "0.1", "0"],
+    ]
+    assert lines[4].endswith(FAILED["error"])
+    assert len(lines) == 5
+
+
+def test_a_track_in_dcase_labels_holds_active_frames_of_all_queries_in_order(spy):
+    spy("localize", "localize", result=iter([TRACKED, TRACKED]))
+    result = tsel("localize", "mix.wav", "x", "y", "--track", "--format", "dcase")
+    assert result.stdout == "0,0,0,179,0\n0,1,0,179,0\n1,0,0,-180,0\n1,1,0,-180,0\n"
+
+
+def test_a_track_for_people_is_where_it_goes_and_when(spy):
+    still = {**ANSWER, "trajectory": [{**TRACKED["trajectory"][2], "azimuth_deg": 3.0}]}
+    spy("localize", "localize", result=iter([TRACKED, still]))
+    result = tsel("localize", "mix.wav", "x", "--track", "--format", "rich", env={"COLUMNS": "100"})
+    for part in ("+179° → +180°", "0.0 to 0.2 s", "not heard"):
+        assert part in result.stdout
 
 
 def test_localize_uses_the_bundled_model(spy):
@@ -436,6 +495,9 @@ def test_failed_localization_leaves_no_half_file(spy, tmp_path):
         ["localize", "mix.wav"],
         ["localize", "mix.wav", "rain", "--batch", "p.csv"],
         ["localize", "mix.wav", "rain", "--format", "xml"],
+        ["localize", "mix.wav", "rain", "--format", "dcase"],
+        ["localize", "--batch", "p.csv", "--track", "--format", "dcase"],
+        ["localize", "--batch", "p.csv", "--plot", "a.png"],
         ["simulate", "tiny"],
         ["simulate", "tiny", "--out", "x", "--split", "dev"],
         ["simulate", "tiny", "--out", "x", "--count", "0"],

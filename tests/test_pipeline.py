@@ -222,6 +222,33 @@ def test_evaluation_sets_the_model_beside_chance_and_physics(scenes, run):
     assert again["rows"] == result["rows"]
 
 
+def test_evaluation_of_tracks_scores_frames_and_draws_them(scenes, run):
+    figures, out = scenes / "figures", scenes / "tracks.json"
+    options = {"count": 2, "jobs": 1, "device": "cpu"}
+    result = evaluate(str(run[0]), plot=figures, out=out, **options)
+    systems = [row["system"] for row in result["rows"]]
+    assert systems[1:3] == ["SRP-PHAT, query ignored", "SRP-PHAT, oracle ratio mask"]
+    assert "chance: split direction" in systems
+    assert {"le_cd_deg", "lr_cd", "f_20", "selection"} <= set(result["rows"][0])
+    assert result["clip_rows"][0]["system"] == systems[0]
+    names = [f"scene-{k:06d}.{suffix}" for k in range(2) for suffix in ("png", "svg")]
+    assert sorted(path.name for path in figures.iterdir()) == names
+    (kept, _) = json.loads(out.read_text())["tracks"]
+    assert set(kept["answers"]) == set(systems[:3])
+    assert len(kept["target_deg"]) == len(kept["active"]) == 10
+    assert all(len(said["azimuth_deg"]) == 10 for said in kept["answers"].values())
+    assert "tracks" not in evaluate(str(run[0]), **options)  # nothing moves
+
+
+def test_the_oracle_follows_one_source_alone(scenes, run, recipe):
+    scene = recipe.scene.model_copy(update={"directional": 1})
+    alone = recipe.model_copy(update={"scene": scene})
+    options = {"recipe": alone, "count": 3, "jobs": 1, "device": "cpu", "track": True}
+    model, ignorant, oracle = evaluate(str(run[0]), **options)["rows"][:3]
+    assert max(row["median_deg"] for row in (model, ignorant, oracle)) < 6
+    assert model["selection"] is None
+
+
 def test_a_run_folder_keeps_its_figures_and_what_they_are_of(scenes, run, recipe):
     stored = run[0] / "eval.json"
     stored.unlink(missing_ok=True)
@@ -313,6 +340,23 @@ def test_localize_answers_in_order_and_keeps_the_contract(run, recording):
         assert all(set(other) == {"azimuth_deg", "score"} for other in answer["alternatives"])
     assert answers[0]["model"].startswith("test@")
     assert answers[0]["convention"] == "degrees, counter-clockwise, 0 = front, [-180, 180)"
+
+
+def test_localize_tracks_and_draws_what_was_asked(run, recording, tmp_path):
+    options = {"model": str(run[0]), "device": "cpu"}
+    for name, track in (("track.png", True), ("circle.svg", False)):
+        list(localize([recording], ["rain"], track=track, plot=tmp_path / name, **options))
+        assert (tmp_path / name).stat().st_size > 1000
+    (answer,) = localize([recording], ["rain"], track=True, **options)
+    trajectory = answer["trajectory"]
+    assert [frame["time_s"] for frame in trajectory] == pytest.approx(np.arange(10) / 10)
+    for frame in trajectory:
+        assert set(frame) == {"time_s", "azimuth_deg", "confidence", "active"}
+        assert -180 <= frame["azimuth_deg"] <= 180
+        assert 0 <= frame["confidence"] <= 1
+        assert isinstance(frame["active"], bool)
+    with pytest.raises(RecipeError, match="cannot draw"):
+        list(localize([recording], ["rain"], plot=tmp_path / "a.bmp", **options))
 
 
 def test_a_batch_goes_on_past_bad_rows(run, recording, tmp_path):

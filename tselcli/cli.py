@@ -200,7 +200,12 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A run folder, a file or a bundled model.")
     ],
-    data: DataOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of `tsel simulate`; starss:DIR or starss-foa:DIR reads STARSS22/23."
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="Render the test scenes of this recipe; default: the model's."),
@@ -212,6 +217,13 @@ def evaluate(
     device: DeviceOption = Device.auto,
     jobs: JobsOption = ALL_CORES,
     baselines: Annotated[bool, typer.Option(help="Also score what needs no training.")] = True,
+    track: Annotated[
+        bool | None,
+        typer.Option("--track/--no-track", help="Score every 100 ms; default: where sources move."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw the tracks of some scenes.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="JSON file to write; default: eval.json in a run folder."),
@@ -222,7 +234,7 @@ def evaluate(
     overrides: Overrides = None,
 ) -> None:
     """Measure a model on test scenes, beside published figures and chance levels."""
-    from tselcli import report
+    from tselcli import report, report_tracks
     from tselcli.commands.eval import evaluate
 
     if recipe is None and (overrides or corpus):
@@ -237,6 +249,8 @@ def evaluate(
         device=device.value,
         jobs=jobs,
         baselines=baselines,
+        track=track,
+        plot=plot,
         out=out,
     )
     if form is TableFormat.json:
@@ -245,6 +259,8 @@ def evaluate(
         print_rich(report.eval_table(report.eval_rows(result)))
     else:
         print_text(report.eval_markdown(report.eval_rows(result)), end="")
+    if form is not TableFormat.json and "tracks" in result:
+        print_text(report_tracks.frame_markdown(result["rows"]), end="")
 
 
 app.command("report", epilog=REPORT_EXAMPLES)(lay_out)

@@ -15,6 +15,7 @@ DEFAULT_ARRAY = "square:0.12"
 EXAMPLES = examples(
     'tsel localize mix.wav "a dog barking" "a car passing"',
     "tsel localize mix.wav rain --array tetra:0.042 --format json",
+    'tsel localize mix.wav "a car passing" --track --plot track.png',
     "tsel localize --batch pairs.csv -o answers.csv",
 )
 
@@ -39,6 +40,13 @@ def localize(
         ),
     ] = None,
     device: DeviceOption = Device.auto,
+    track: Annotated[
+        bool, typer.Option("--track", help="Follow each sound: an azimuth for every 100 ms.")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the answers: .png, .svg or .pdf."),
+    ] = None,
     top: Annotated[int, typer.Option(min=0, help="Alternatives to list.")] = 3,
     form: Annotated[
         AnswerFormat | None,
@@ -57,15 +65,20 @@ def localize(
         "array": array or DEFAULT_ARRAY,
         "device": device.value,
         "top": top,
+        "track": track,
     }
+    if form is AnswerFormat.dcase and not (track and batch is None):
+        raise typer.BadParameter("--format dcase writes the tracks of one AUDIO; add --track")
+    if plot is not None and batch is not None:
+        raise typer.BadParameter("--plot draws the answers of one AUDIO, not of a --batch")
     if batch is not None and audio is None:
         answers = localize_batch(batch, **options)
     elif batch is None and audio is not None and queries:
-        answers = localize([audio], queries, **options)
+        answers = localize([audio], queries, plot=plot, **options)
     else:
         raise typer.BadParameter("give AUDIO and at least one QUERY, or --batch FILE")
     chosen = form or _default_format(out)
-    failures = print_answers(answers, chosen.value, out)
+    failures = print_answers(answers, chosen.value, out, track)
     if array is None and chosen is AnswerFormat.rich:
         typer.echo(f"array: {DEFAULT_ARRAY} was assumed; give yours with --array", err=True)
     if failures:

@@ -114,6 +114,7 @@ class AnswerFormat(str, enum.Enum):
     rich = "rich"
     json = "json"
     csv = "csv"
+    dcase = "dcase"
 
 
 RecipeArgument = Annotated[

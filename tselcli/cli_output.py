@@ -56,10 +56,13 @@ def print_rich(renderable: "RenderableType") -> None:
     print_text(capture.get(), end="")
 
 
-def print_answers(answers: Iterable[Answer], form: str, out: Path | None) -> int:
-    """Write answers in the form ``rich``, ``json`` or ``csv``.
+def print_answers(
+    answers: Iterable[Answer], form: str, out: Path | None, track: bool = False
+) -> int:
+    """Write answers in the form ``rich``, ``json``, ``csv`` or ``dcase``.
 
-    Without ``out``, JSON and CSV lines appear one by one; a file is written whole at the end.
+    With ``track``, CSV has a line for every frame; DCASE labels need it. Without ``out``, JSON
+    and CSV lines appear one by one; a file is written whole at the end.
 
     Returns:
         The number of answers that are errors.
@@ -75,10 +78,10 @@ def print_answers(answers: Iterable[Answer], form: str, out: Path | None) -> int
         else:
             write_text_atomically(out, _as_text(renderable))
     elif out is None:
-        for line in _lines(counted, form):
+        for line in _lines(counted, form, track):
             print_text(line, end="")
     else:
-        write_text_atomically(out, "".join(_lines(counted, form)))
+        write_text_atomically(out, "".join(_lines(counted, form, track)))
     return len(failures)
 
 
@@ -89,14 +92,19 @@ def _counted(answers: Iterable[Answer], failures: list[Answer]) -> Iterator[Answ
         yield answer
 
 
-def _lines(answers: Iterable[Answer], form: str) -> Iterator[str]:
-    from tselcli import report
+def _lines(answers: Iterable[Answer], form: str, track: bool) -> Iterator[str]:
+    from tselcli import report, report_tracks
 
+    columns = report_tracks.TRACK_COLUMNS if track else report.ANSWER_COLUMNS
+    if form == "dcase":
+        yield report_tracks.to_dcase(list(answers))
+        return
     if form == "csv":
-        yield report.to_csv([], report.ANSWER_COLUMNS)
+        yield report.to_csv([], columns)
     for answer in answers:
         if form == "csv":
-            yield report.to_csv([answer], report.ANSWER_COLUMNS, header=False)
+            rows = report_tracks.frame_rows(answer) if track else [answer]
+            yield report.to_csv(rows, columns, header=False)
         else:
             yield report.to_json(answer) + "\n"
 

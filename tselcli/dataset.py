@@ -3,6 +3,8 @@
 Rendering runs in parallel processes; what comes out does not depend on how many there are.
 """
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.acoustics.manifest import read_manifest
+from tselcli.acoustics.manifest import expand_positions, read_manifest
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
-from tselcli.acoustics.scene import Scene, draw_scene
+from tselcli.acoustics.scene import Scene, Source, draw_scene
 from tselcli.acoustics.tracks import bank_of
+from tselcli.acoustics.trajectory import FRAME_S
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
+from tselcli.frame_metrics import FrameTruth
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
+
+PEEKED = 8  # trials that are looked at to see whether sources move
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,13 @@ class Trial:
         scene: the whole truth.
         signal: recording (C, N) float32.
         images: what each source contributes (S, C, N); None when read from a folder.
+        labels: where the sources are in every 100 ms, where the scene does not say it.
     """
 
     scene: Scene
     signal: npt.NDArray[Any]
     images: npt.NDArray[Any] | None = None
+    labels: FrameTruth | None = None
 
     @property
     def array(self) -> MicArray:
@@ -61,6 +69,44 @@ class Trial:
         """Where the other directional sources are."""
         others = (source.azimuth_deg for source in self.scene.sources[1:])
         return tuple(azimuth for azimuth in others if azimuth is not None)
+
+    @property
+    def frames(self) -> FrameTruth:
+        """Where the directional sources are in every 100 ms, and when they sound."""
+        if self.labels is not None:
+            return self.labels
+        count = max(1, math.ceil(self.signal.shape[1] / self.scene.sample_rate / FRAME_S - 1e-6))
+        return frame_truth(self.scene, count)
+
+
+def truth_track(source: Source, n_frames: int) -> npt.NDArray[np.float64]:
+    """Say where a source is in every frame of 100 ms.
+
+    Args:
+        source: at rest, or with ``positions``: (frame, azimuth, elevation, distance), each of
+            which holds from its frame until the next.
+        n_frames: T.
+
+    Returns:
+        (T, 3): azimuth and elevation in degrees, distance in metres; NaN for a source without
+        a place.
+    """
+    positions = getattr(source, "positions", None)
+    if not positions:
+        place = (source.azimuth_deg, source.elevation_deg, source.distance_m)
+        positions = [] if source.azimuth_deg is None else [(0, *place)]
+    return expand_positions([list(position) for position in positions], n_frames)
+
+
+def frame_truth(scene: Scene, n_frames: int) -> FrameTruth:
+    """Lay out where the directional sources of a scene are, and when they sound."""
+    sources = [source for source in scene.sources if source.azimuth_deg is not None]
+    places = np.stack([truth_track(source, n_frames)[:, 0] for source in sources], axis=1)
+    active = np.zeros(places.shape, dtype=np.bool_)
+    for number, source in enumerate(sources):
+        for first, stop in ((0, n_frames),) if source.active is None else source.active:
+            active[first:stop, number] = True
+    return FrameTruth(places[:, 0], active[:, 0], places[:, 1:], active[:, 1:])
 
 
 def padded_others(trials: Iterable[tuple[float, ...]]) -> npt.NDArray[Any]:
@@ -107,6 +153,12 @@ def _render(
     scene = draw_scene(recipe.scene, corpus, seed, split, index, bank)
     rendered = render_scene(scene, corpus, bank)
     return Trial(rendered.scene, rendered.signal, rendered.images if images else None)
+
+
+def anything_moves(trials: Iterator[Trial]) -> tuple[bool, Iterator[Trial]]:
+    """Look whether a source moves in the first trials, and give all of them back."""
+    first = list(itertools.islice(trials, PEEKED))
+    return any(trial.frames.moves for trial in first), itertools.chain(first, trials)
 
 
 def folder_trials(folder: Path) -> tuple[int, Iterator[Trial]]:

@@ -30,3 +30,15 @@ def write_text_atomically(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise DataError(f"{path}: cannot be written ({reason}); choose another place") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, if they are missing.
+
+    Raises:
+        DataError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; choose another folder") from error

@@ -185,6 +185,18 @@ def direction_words(azimuth_deg: float) -> str:
     return SECTORS[round(azimuth_deg % 360.0 / 45.0) % len(SECTORS)]
 
 
+def track_words(trajectory: Sequence[Row]) -> str:
+    """Say from where to where a sound goes while it is heard, and when."""
+    heard = [frame for frame in trajectory if frame["active"]]
+    if not heard:
+        return "not heard"
+    first, last = heard[0], heard[-1]
+    return (
+        f"{first['azimuth_deg']:+.0f}° → {last['azimuth_deg']:+.0f}°\n"
+        f"{first['time_s']:.1f} to {last['time_s'] + 0.1:.1f} s"
+    )
+
+
 def _plain(value: Any) -> Any:
     """Turn a value into what JSON knows: dict, list, text, number, truth or None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -250,9 +262,14 @@ def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
     table.add_column("Confidence", justify="right")
     table.add_column("Heard")
     table.add_column("Or else")
+    tracked = any("trajectory" in answer for answer in answers)
+    if tracked:
+        table.add_column("Track")
     for answer in answers:
         style = "dim" if answer.get("present") is False else ""
-        table.add_row(*_answer_cells(answer), style=style)
+        cells = _answer_cells(answer)
+        cells += [Text(track_words(answer.get("trajectory", ())))] if tracked else []
+        table.add_row(*cells, style=style)
     return table
 
 

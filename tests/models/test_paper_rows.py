@@ -40,10 +40,15 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory, cache):
-    """Folders of each of the two kinds of scenes."""
+    """Folders of each kind of scenes; those of Table II move, in ambisonics."""
     home = tmp_path_factory.mktemp("scenes")
-    for kind in ("one", "two"):
-        recipe = load_recipe(f"paper/table1-clap-concat-{kind}-directional", SHORT)
+    kinds = {
+        "one": "paper/table1-clap-concat-one-directional",
+        "two": "paper/table1-clap-concat-two-directional",
+        "foa": "paper/table2-clap-concat-moving",
+    }
+    for kind, name in kinds.items():
+        recipe = load_recipe(name, SHORT)
         for split, count in (("train", 3), ("val", 2)):
             simulate(recipe, home / kind / split, split=split, count=count, jobs=1)
         features(home / kind / "train", jobs=1)
@@ -66,7 +71,7 @@ def short_recipe(name, weights, *more):
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_runs_to_its_line_in_the_report(name, scenes, weights, tmp_path):
     recipe = short_recipe(name, weights)
-    kind = "one" if recipe.scene.additive else "two"
+    kind = "foa" if name.endswith("moving") else "one" if recipe.scene.additive else "two"
     data = {split: scenes / kind / split for split in ("train", "val")}
     run = tmp_path / "run"
     figures = train(recipe, run, data=data["train"], val_data=data["val"], device="cpu", jobs=1)
@@ -79,7 +84,7 @@ def test_a_row_runs_to_its_line_in_the_report(name, scenes, weights, tmp_path):
     assert result["scenes"][0]["presence"] is None
     (row,) = gather([run])
     assert row["labels"] == ["random-weight encoder"]
-    assert row["mae_deg"] == pytest.approx(result["rows"][0]["mae_deg"])
+    assert row["mae_deg"] == pytest.approx(result["rows"][0]["mae_deg"], abs=1e-3)
     assert row["published_mae_deg"] == recipe.published.mae_deg
 
 

@@ -5,7 +5,7 @@ ignores the query, and, where the scenes are rendered here, steering under the t
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,20 @@ from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.acoustics.geometry import wrap_deg
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import resample
-from tselcli.dataset import Trial, folder_trials, fresh_trials, padded_others
+from tselcli.dataset import Trial, anything_moves, folder_trials, fresh_trials, padded_others
 from tselcli.features.gcc import srp_phat
 from tselcli.features.intensity import steered_intensity
 from tselcli.features.stft import reference_power, stft
-from tselcli.files import write_text_atomically
+from tselcli.files import make_folder, write_text_atomically
+from tselcli.frame_eval import draw_scene_tracks, follow_trial, frame_rows
 from tselcli.metrics import chance_levels, score
 from tselcli.models.checkpoint import bundled_models
 from tselcli.models.direct import DirectLocalizer
 from tselcli.models.direct_checkpoint import open_localizer
-from tselcli.models.localizer import Localizer
+from tselcli.models.localizer import Answer, Localizer
 from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
+from tselcli.real_scenes import is_starss, starss_trials
 from tselcli.recipe import Recipe
 from tselcli.sections import FeatureRecipe
 
@@ -47,13 +49,16 @@ def evaluate(
     device: str = "auto",
     jobs: int = 2,
     baselines: bool = True,
+    track: bool | None = None,
+    plot: Path | None = None,
     out: Path | None = None,
 ) -> dict[str, Any]:
     """Score a model on fixed scenes.
 
     Args:
         model: bundled name, checkpoint file or run folder.
-        data: folder of ``tsel simulate``; None renders scenes of the recipe.
+        data: folder of ``tsel simulate``, ``starss:DIR`` or ``starss-foa:DIR``; None renders
+            scenes of the recipe.
         recipe: corpus and scenes to render; None is the recipe inside the model.
         split: of the corpus to render from.
         count: scenes; None is all of the folder, or the recipe's ``eval.count``.
@@ -61,13 +66,16 @@ def evaluate(
         device: auto, cpu, cuda or mps.
         jobs: processes that render.
         baselines: also score what needs no model.
+        track: score every 100 ms; None does where the model can and a source moves.
+        plot: folder to draw the tracks of some scenes in; wants them.
         out: JSON file to write, with the answer to every scene; None is ``eval.json`` in a run
             folder, and nothing for other models.
 
     Returns:
-        ``rows`` (one a system, figures of :func:`tselcli.metrics.score`), ``scenes`` (truth and
-        answers), and what was evaluated: ``recipe`` is the model's, with the corpus, the scenes
-        and the published figure of the recipe that was asked for.
+        ``rows`` (one a system, figures of :func:`tselcli.metrics.score`, or with tracks of
+        :func:`tselcli.frame_metrics.score_frames`; then the former are ``clip_rows``),
+        ``scenes`` (truth and answers), and what was evaluated: ``recipe`` is the model's, with
+        the corpus, the scenes and the published figure of the recipe that was asked for.
 
     Raises:
         DataError: no scenes, or sounds that cannot be read.
@@ -77,23 +85,38 @@ def evaluate(
     localizer = open_localizer(model, torch_device)
     chosen = recipe or localizer.recipe
     total, trials = _trials(chosen, data, split, count, seed, jobs, baselines)
+    if plot is not None:
+        track = True
+        make_folder(plot)
+    elif track is None:
+        moves, trials = anything_moves(trials) if localizer.has_tracks else (False, trials)
+        track = moves
     began = time.monotonic()
-    scenes = []
+    scenes, followed = [], []
     with progress_bar("scenes", total) as advance:
         for trial in trials:
-            scenes.append(_judge(localizer, trial, baselines))
+            answer = _answer(localizer, trial, track)
+            scenes.append(_judge(localizer, trial, answer, baselines))
+            if answer.track is not None:
+                parts = (trial, localizer.features, baselines)
+                followed.append(follow_trial(localizer.name, answer.track, *parts))
             advance()
+    if plot is not None:
+        draw_scene_tracks(plot, followed)
     result = {
         "model": localizer.name,
         "data": str(data) if data else chosen.corpus.model_dump(mode="json"),
         "split": scenes[0]["split"],
-        "seed": chosen.eval.seed if seed is None else seed,
+        "seed": _seed(chosen, seed),
         "labels": list(localizer.recipe.labels),
         "seconds": time.monotonic() - began,
         "recipe": _evaluated(localizer.recipe, chosen).model_dump(mode="json"),
         "rows": _rows(localizer.name, scenes),
         "scenes": scenes,
     }
+    if followed:
+        result |= {"clip_rows": result["rows"], "rows": frame_rows(followed)}
+        result["tracks"] = [scene.record() for scene in followed]
     if chosen.published is not None:
         result["published"] = chosen.published.model_dump(mode="json")
     out = out or _run_file(model)
@@ -113,6 +136,10 @@ def _run_file(model: str) -> Path | None:
     return folder / "eval.json" if model not in bundled_models() and folder.is_dir() else None
 
 
+def _seed(recipe: Recipe, seed: int | None) -> int:
+    return recipe.eval.seed if seed is None else seed
+
+
 def _trials(
     recipe: Recipe,
     data: Path | None,
@@ -121,14 +148,14 @@ def _trials(
     seed: int | None,
     jobs: int,
     images: bool,
-) -> tuple[int, Iterable[Trial]]:
+) -> tuple[int, Iterator[Trial]]:
     if data is not None:
-        total, trials = folder_trials(data)
+        starss = is_starss(data)
+        total, trials = starss_trials(data, split) if starss else folder_trials(data)
         total = total if count is None else min(count, total)
         return total, _first(trials, total)
     total = recipe.eval.count if count is None else count
-    chosen = recipe.eval.seed if seed is None else seed
-    return total, fresh_trials(recipe, split, chosen, total, jobs, images)
+    return total, fresh_trials(recipe, split, _seed(recipe, seed), total, jobs, images)
 
 
 def _first(trials: Iterator[Trial], count: int) -> Iterator[Trial]:
@@ -136,10 +163,16 @@ def _first(trials: Iterator[Trial], count: int) -> Iterator[Trial]:
         yield trial
 
 
-def _judge(localizer: Localizer | DirectLocalizer, trial: Trial, baselines: bool) -> dict[str, Any]:
-    """Answer one trial with every system."""
+def _answer(localizer: Localizer | DirectLocalizer, trial: Trial, track: bool) -> Answer:
+    question = (trial.signal, trial.scene.sample_rate, [trial.query], trial.array)
+    return localizer.locate(*question, track=track)[0]
+
+
+def _judge(
+    localizer: Localizer | DirectLocalizer, trial: Trial, answer: Answer, baselines: bool
+) -> dict[str, Any]:
+    """Lay the model's answer to a trial beside the truth and the other systems."""
     scene = trial.scene
-    answer = localizer.locate(trial.signal, scene.sample_rate, [trial.query], trial.array)[0]
     answers = {localizer.name: answer.azimuth_deg}
     if baselines:
         answers |= baseline_azimuths(trial, localizer.features)

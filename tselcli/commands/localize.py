@@ -13,7 +13,9 @@ from tselcli.errors import DataError, RecipeError, TselError
 from tselcli.models.direct import DirectLocalizer
 from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.localizer import Answer, Localizer
+from tselcli.models.track import Track
 from tselcli.models.training import pick_device
+from tselcli.plots import Line, check_plot, draw_posteriors, draw_tracks
 
 CONVENTION = "degrees, counter-clockwise, 0 = front, [-180, 180)"
 Locator = Localizer | DirectLocalizer
@@ -29,6 +31,8 @@ def localize(
     array: str = "square:0.12",
     device: str = "auto",
     top: int = 3,
+    track: bool = False,
+    plot: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer every query for every recording.
 
@@ -39,6 +43,8 @@ def localize(
         array: geometry as in :func:`tselcli.acoustics.geometry.parse_array`.
         device: auto, cpu, cuda or mps.
         top: alternatives to give at most.
+        track: also say where each sound is in every 100 ms.
+        plot: PNG, SVG or PDF file to draw the answers of the one recording in.
 
     Yields:
         One record per recording and query, in order.
@@ -50,10 +56,16 @@ def localize(
     """
     for query in queries:
         check_query(query)
+    if plot is not None:
+        check_plot(plot)
     geometry = parse_array(array)
     localizer = open_localizer(model, pick_device(device))
     for path in audio:
-        yield from _ask(localizer, path, queries, geometry, top)
+        answers = _answers(localizer, path, queries, geometry, top, track)
+        if plot is not None:
+            _draw(plot, path, answers)
+        for answer in answers:
+            yield _record(str(path), localizer.name, answer)
 
 
 def localize_batch(
@@ -63,6 +75,7 @@ def localize_batch(
     array: str = "square:0.12",
     device: str = "auto",
     top: int = 3,
+    track: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Answer every row of a CSV file with the columns ``audio`` and ``query``, in order.
 
@@ -79,7 +92,7 @@ def localize_batch(
     geometry = parse_array(array)
     localizer = open_localizer(model, pick_device(device))
     for audio, queries in _runs(rows):
-        yield from _ask_each(localizer, audio, queries, geometry, top)
+        yield from _ask_each(localizer, audio, queries, geometry, top, track)
 
 
 def check_query(query: str) -> None:
@@ -146,6 +159,7 @@ def _ask_each(
     queries: list[str],
     array: MicArray,
     top: int,
+    track: bool,
 ) -> Iterator[dict[str, Any]]:
     """Answer the queries of one recording; what cannot be answered becomes an error record."""
     problems: dict[int, str] = {}
@@ -155,36 +169,45 @@ def _ask_each(
         except RecipeError as error:
             problems[number] = str(error)
     good = [query for number, query in enumerate(queries) if number not in problems]
-    answers: Iterator[dict[str, Any]] = iter(())
+    answers: Iterator[Answer] = iter(())
     try:
-        answers = iter(list(_ask(localizer, Path(audio), good, array, top)) if good else [])
+        answers = iter(_answers(localizer, Path(audio), good, array, top, track) if good else [])
     except TselError as error:
         problems = {number: problems.get(number, str(error)) for number in range(len(queries))}
     for number, query in enumerate(queries):
         if number in problems:
             yield {"audio": audio, "query": query, "error": problems[number]}
         else:
-            yield next(answers)
+            yield _record(str(Path(audio)), localizer.name, next(answers))
 
 
-def _ask(
+def _answers(
     localizer: Locator,
     path: Path,
     queries: Sequence[str],
     array: MicArray,
     top: int,
-) -> Iterator[dict[str, Any]]:
+    track: bool,
+) -> list[Answer]:
     signal, rate = read_audio(path)
     try:
-        answers = localizer.locate(signal, rate, queries, array, alternatives=top)
+        return localizer.locate(signal, rate, queries, array, alternatives=top, track=track)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    for answer in answers:
-        yield _record(str(path), localizer.name, answer)
+
+
+def _draw(plot: Path, audio: Path, answers: Sequence[Answer]) -> None:
+    """Draw azimuth over time where there are tracks, otherwise posteriors around the circle."""
+    tracks = [answer.track for answer in answers if answer.track is not None]
+    if tracks:
+        lines = [Line(t.query, t.azimuth_deg, t.active) for t in tracks]
+        draw_tracks(plot, lines, audio.name)
+    else:
+        draw_posteriors(plot, [(a.query, a.azimuth_deg, a.posterior) for a in answers], audio.name)
 
 
 def _record(audio: str, model: str, answer: Answer) -> dict[str, Any]:
-    return {
+    record = {
         "audio": audio,
         "query": answer.query,
         "model": model,
@@ -197,3 +220,20 @@ def _record(audio: str, model: str, answer: Answer) -> dict[str, Any]:
         ],
         "convention": CONVENTION,
     }
+    if answer.track is not None:
+        record["trajectory"] = _trajectory(answer.track)
+    return record
+
+
+def _trajectory(track: Track) -> list[dict[str, Any]]:
+    return [
+        {
+            "time_s": float(time_s),
+            "azimuth_deg": round(float(azimuth), 1),
+            "confidence": round(float(confidence), 3),
+            "active": bool(active),
+        }
+        for time_s, azimuth, confidence, active in zip(
+            track.time_s, track.azimuth_deg, track.confidence, track.active, strict=True
+        )
+    ]

@@ -42,6 +42,22 @@ class Steering(Protocol):
             (Q, A) over the grid, in [-1, 1].
         """
 
+    def by_frame(
+        self, spectrum: Tensor, weights: Tensor, frames: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Steer a block of a recording anew in every frame.
+
+        Args:
+            spectrum: (1, C, T, F).
+            weights: of bins (T, F).
+            frames: number of the frame that each row belongs to (T,), from 0, ascending.
+            step: take every so-manieth azimuth of the grid.
+
+        Returns:
+            Responses (frames, A'), not normalised, and the weight behind them (frames,): the
+            quotient is in [-1, 1].
+        """
+
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
 
@@ -87,6 +103,17 @@ class MicSteering:
         response = steered_response(summed, self.steer)
         return response / (mass * summed.shape[1]).clamp_min(1e-12)[:, None]
 
+    def by_frame(
+        self, spectrum: Tensor, weights: Tensor, frames: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """As `Steering.by_frame`: SRP-PHAT."""
+        cross, count = cross_phat(spectrum)[0], int(frames[-1]) + 1
+        summed = torch.zeros_like(cross[:, :1]).repeat(1, count, 1)
+        summed.index_add_(1, frames, cross * weights)
+        mass = weights.new_zeros(count)
+        mass.index_add_(0, frames, weights.sum(dim=1) * len(cross))
+        return steered_response(summed.transpose(0, 1), self.steer[::step]), mass
+
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """As `Steering.agreement`, in [-1, 1]."""
         steer, share = self.steer[indices], spread_share(self.bands)
@@ -131,6 +158,18 @@ class FoaSteering:
             mass = mass + spread.sum(dim=(1, 2))
             first += rows.shape[1]
         return foa_response(votes, mass)
+
+    def by_frame(
+        self, spectrum: Tensor, weights: Tensor, frames: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """As `Steering.by_frame`: votes for the azimuth of every bin."""
+        vectors, count = intensity(spectrum)[0], int(frames[-1]) + 1
+        size = len(self.azimuths)
+        rows = [frames == frame for frame in range(count)]
+        votes = [azimuth_votes(vectors[:, row], weights[row][None], size) for row in rows]
+        mass = weights.new_zeros(count)
+        mass.index_add_(0, frames, weights.sum(dim=1))
+        return foa_response(torch.cat(votes), torch.ones_like(mass))[:, ::step], mass
 
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """As `Steering.agreement`, in [0, 1]."""

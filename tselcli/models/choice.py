@@ -12,6 +12,8 @@ its sound, and a sound must have begun in a direction
 and of two sources from the validation split.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -31,6 +33,21 @@ MATCH_TRUST, MATCH_BIAS = 2.7, -1.0  # of the mean logit: beyond a match, more i
 APART_DEG = 15.0  # candidates closer than this are one
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen among the directions of a whole recording.
+
+    Attributes:
+        posterior: over the grid, sums to 1 (A,).
+        candidates: directions that were asked, bins of the grid.
+        begun: how many sounds began in each direction (A',).
+    """
+
+    posterior: Array
+    candidates: list[int]
+    begun: Array
 
 
 def newness(picture: Tensor) -> Tensor:
@@ -104,7 +121,7 @@ def candidates(
     seen = heights(begun, grid[asked]) >= HEIGHT_LEAST
     found = [first]
     for index in (index for index, here in zip(asked, seen, strict=True) if here):
-        if all(_away(grid[index], grid[other]) >= APART_DEG for other in found):
+        if all(away(grid[index], grid[other]) >= APART_DEG for other in found):
             found.append(index)
     return found
 
@@ -119,7 +136,7 @@ def peaks(response: Array, grid: Array, count: int) -> list[int]:
     order = front_first[np.argsort(-np.round(response[front_first], 5), kind="stable")]
     found: list[int] = []
     for index in order[rising[order]].tolist():
-        if all(_away(grid[index], grid[other]) >= 20.0 for other in found):
+        if all(away(grid[index], grid[other]) >= 20.0 for other in found):
             found.append(index)
         if len(found) == count:
             break
@@ -149,11 +166,12 @@ def direction_scores(
 
 def posterior_of(azimuths: Array, weights: Array, grid: Array) -> Array:
     """Spread the probabilities of candidates over the grid: wrapped bells, sums to 1, (A,)."""
-    bells = np.exp(-0.5 * (_away(grid[None], azimuths[:, None]) / BELL_DEG) ** 2)
+    bells = np.exp(-0.5 * (away(grid[None], azimuths[:, None]) / BELL_DEG) ** 2)
     bells /= bells.sum(axis=1, keepdims=True)
     mixed = weights @ bells
     return np.asarray((1 - FLOOR) * mixed / mixed.sum() + FLOOR / len(grid))
 
 
-def _away(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+def away(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """Return the shorter way round between azimuths, [0, 180] degrees, by broadcasting."""
     return np.asarray(np.abs((np.subtract(a, b) + 180.0) % 360.0 - 180.0))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tselcli.acoustics.geometry import FOA, MicArray
-from tselcli.errors import DataError
+from tselcli.errors import CheckpointError, DataError
 from tselcli.features.cache import FeatureCache
 from tselcli.features.gcc import clip_gcc
 from tselcli.models.encoders import CompactTextEncoder
@@ -24,6 +24,7 @@ from tselcli.models.localizer import Answer
 from tselcli.models.posterior import find_peaks
 from tselcli.models.protocols import AudioEncoder, TextEncoder, TokenEncoder
 from tselcli.models.registry import open_audio_encoder, open_text_encoder, open_token_encoder
+from tselcli.models.track import Track, frame_count, frame_times
 from tselcli.recipe import Recipe
 from tselcli.sections import ConcatLstmRecipe, ConcatRecipe, CrossAttentionRecipe, MaskRecipe
 
@@ -147,6 +148,7 @@ class DirectLocalizer:
     ) -> None:
         self.net, self.semantics, self.recipe, self.sizes = net, semantics, recipe, sizes
         self.name, self.features = name, recipe.features
+        self.has_tracks = net.frames
 
     @torch.no_grad()
     def locate(
@@ -156,6 +158,7 @@ class DirectLocalizer:
         queries: Sequence[str],
         array: MicArray,
         alternatives: int = 3,
+        track: bool = False,
     ) -> list[Answer]:
         """Answer where each described sound is.
 
@@ -164,19 +167,47 @@ class DirectLocalizer:
 
         Raises:
             DataError: another number of channels than in training, or silence.
+            CheckpointError: a track is asked of a network that answers once per clip.
         """
         self._check(signal, array)
+        if track and not self.has_tracks:
+            raise CheckpointError(
+                f"{self.name}: answers once per clip and has no tracks; take a mask model or one "
+                "that answers per frame, as those of the recipes paper/table2-* do"
+            )
         text, mask = self.semantics.read(queries)
-        total = torch.zeros(len(queries), 360)
-        clips = 0
-        for clip in self._clips(signal, sample_rate):
-            total += self._posterior(clip, sample_rate, text, mask)
-            clips += 1
+        clips = [
+            self._posteriors(clip, sample_rate, text, mask)
+            for clip in self._clips(signal, sample_rate)
+        ]
         answers = []
-        for query, posterior in zip(queries, (total / clips).double().numpy(), strict=True):
+        for q, query in enumerate(queries):
+            posterior = np.mean([clip[q].mean(axis=0) for clip in clips], axis=0)
             peaks = find_peaks(posterior, 1 + alternatives)
-            answers.append(Answer(query, *peaks[0], None, tuple(peaks[1:]), posterior))
+            way = None
+            if track:
+                total = frame_count(signal.shape[1], sample_rate)
+                way = self._track(query, [clip[q] for clip in clips], total)
+            answers.append(Answer(query, *peaks[0], None, tuple(peaks[1:]), posterior, way))
         return answers
+
+    def track(
+        self, signal: Array, sample_rate: int, queries: Sequence[str], array: MicArray
+    ) -> list[Track]:
+        """Follow each described sound; arguments and errors are those of :meth:`locate`."""
+        answers = self.locate(signal, sample_rate, queries, array, track=True)
+        return [answer.track for answer in answers if answer.track is not None]
+
+    def _track(self, query: str, clips: Sequence[Array], total: int) -> Track:
+        """Read a track off the posteriors (T', A) of a recording's clips, one frame at a time."""
+        length = self.recipe.scene.duration_s
+        peaks = []
+        for time_s in frame_times(total) + 1e-6:
+            clip = clips[min(int(time_s / length), len(clips) - 1)]
+            frame = clip[min(int(time_s % length / length * len(clip)), len(clip) - 1)]
+            peaks.append(find_peaks(frame, 1)[0])
+        azimuth, confidence = np.array(peaks).T
+        return Track(query, frame_times(total), azimuth, confidence, np.ones(total, dtype=np.bool_))
 
     def _check(self, signal: Array, array: MicArray) -> None:
         wanted = round((1 + (1 + 8 * self.sizes.pairs) ** 0.5) / 2)
@@ -186,7 +217,8 @@ class DirectLocalizer:
                 f"{self.name} was trained with {wanted} microphones and knows no other array; "
                 "take a mask model"
             )
-        trained = self.recipe.scene.array.geometry
+        scene = self.recipe.scene
+        trained = scene.array.geometry if scene.measured is None else scene.measured.channels
         if array.foa != FOA.get(trained):
             raise DataError(
                 f"array {array.name}: {self.name} was trained with {trained}, and ambisonics are "
@@ -201,9 +233,10 @@ class DirectLocalizer:
             clip = signal[:, start : start + length]
             yield np.pad(clip, ((0, 0), (0, length - clip.shape[1])))
 
-    def _posterior(
+    def _posteriors(
         self, clip: Array, sample_rate: int, text: Tensor, mask: Tensor | None
-    ) -> Tensor:
+    ) -> Array:
+        """Ask the network: posteriors of a clip (Q, T', A), one frame where it has but one."""
         gcc = torch.from_numpy(clip_gcc(clip, sample_rate, self.features)).float()
         heard = self.semantics.hear([clip.mean(axis=0)], sample_rate)
         count = len(text)
@@ -213,5 +246,5 @@ class DirectLocalizer:
             mask,
             None if heard is None else heard.expand(count, -1),
         )
-        posterior = torch.softmax(logits.float(), dim=-1)
-        return (posterior.mean(dim=1) if self.net.frames else posterior).cpu()
+        posterior = torch.softmax(logits.double(), dim=-1).cpu()
+        return np.asarray((posterior if self.net.frames else posterior[:, None]).numpy())

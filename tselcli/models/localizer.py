@@ -24,6 +24,7 @@ from tselcli.features.stft import log_mel, mel_bands, mel_power, reference_power
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
 from tselcli.models.posterior import AZIMUTHS, find_peaks, peak_azimuth
+from tselcli.models.track import Heard, Track, follow
 
 BLOCK_S = 20.0
 
@@ -40,6 +41,7 @@ class Answer:
             cannot tell.
         alternatives: next best directions and their posterior probabilities.
         posterior: over AZIMUTHS, sums to 1, (A,).
+        track: where it is in every 100 ms, if that was asked.
     """
 
     query: str
@@ -48,6 +50,7 @@ class Answer:
     presence: float | None
     alternatives: tuple[tuple[float, float], ...]
     posterior: npt.NDArray[Any]
+    track: Track | None = None
 
     @property
     def present(self) -> bool | None:
@@ -57,6 +60,8 @@ class Answer:
 
 class Localizer:
     """A model ready to answer; holds the steering tables of the arrays it has seen last."""
+
+    has_tracks = True
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -86,6 +91,7 @@ class Localizer:
         queries: Sequence[str],
         array: MicArray,
         alternatives: int = 3,
+        track: bool = False,
     ) -> list[Answer]:
         """Answer where each described sound is.
 
@@ -95,6 +101,7 @@ class Localizer:
             queries: descriptions; all share one pass of the network.
             array: where the microphones stand.
             alternatives: further directions to give at most.
+            track: also say where each sound is in every 100 ms.
 
         Returns:
             One answer per query, in their order.
@@ -105,18 +112,31 @@ class Localizer:
         audio = self.prepare(signal, sample_rate, array)
         picture = self.picture(self.steering(array).reference(audio))
         logits, presence = self.match(picture, queries)
-        posteriors = self._posteriors(audio, picture, logits, array)
+        new = choice.newness(picture[0])
+        choices = self._choices(audio, picture, logits, new, array)
+        tracks: list[Track | None] = [None] * len(queries)
+        if track:
+            heard = Heard(audio, picture, logits, new, array)
+            tracks = [*follow(self, heard, queries, choices)]
         return [
-            self._answer(query, posterior, float(there), alternatives)
-            for query, posterior, there in zip(queries, posteriors, presence, strict=True)
+            self._answer(query, chosen.posterior, float(there), alternatives, followed)
+            for query, chosen, there, followed in zip(
+                queries, choices, presence, tracks, strict=True
+            )
         ]
 
-    def _posteriors(
-        self, audio: Tensor, picture: Tensor, logits: Tensor, array: MicArray
-    ) -> list[npt.NDArray[Any]]:
-        """Choose among the directions that can be heard: a posterior (A,) for every query."""
+    def track(
+        self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
+    ) -> list[Track]:
+        """Follow each described sound; arguments and errors are those of :meth:`locate`."""
+        answers = self.locate(signal, sample_rate, queries, array, track=True)
+        return [answer.track for answer in answers if answer.track is not None]
+
+    def _choices(
+        self, audio: Tensor, picture: Tensor, logits: Tensor, new: Tensor, array: MicArray
+    ) -> list[choice.Choice]:
+        """Choose among the directions that can be heard, for every query."""
         readout = self.checkpoint.readout
-        new = choice.newness(picture[0])
         masked = readout.weights(logits, picture)[0] * new
         left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
         steering = self.steering(array)
@@ -129,7 +149,7 @@ class Localizer:
         ]
         union = sorted({index for found in asked for index in found})
         evidence = steering.agreement(self.spectra(audio), union)
-        posteriors = []
+        choices = []
         for q, found in enumerate(asked):
             columns = evidence[..., [union.index(index) for index in found]]
             scores = choice.direction_scores(logits[0, q], picture[0], new, columns, readout.focus)
@@ -139,8 +159,9 @@ class Localizer:
             chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
             sources = (rows[q], rows[count + q], rows[-1])
             azimuths = np.array([peak_azimuth(sources, index) for index in found])
-            posteriors.append(choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS))
-        return posteriors
+            posterior = choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS)
+            choices.append(choice.Choice(posterior, found, histogram))
+        return choices
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate; ambisonics to ACN, SN3D.
@@ -168,10 +189,15 @@ class Localizer:
         return torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32)).to(self.device)
 
     def _answer(
-        self, query: str, posterior: npt.NDArray[Any], presence: float, more: int
+        self,
+        query: str,
+        posterior: npt.NDArray[Any],
+        presence: float,
+        more: int,
+        track: Track | None,
     ) -> Answer:
         peaks = find_peaks(posterior, 1 + more)
-        return Answer(query, *peaks[0], presence, tuple(peaks[1:]), posterior)
+        return Answer(query, *peaks[0], presence, tuple(peaks[1:]), posterior, track)
 
     def spectra(self, audio: Tensor) -> Iterator[Tensor]:
         """Yield the spectrum in blocks: complex (1, C, T of the block, F)."""

@@ -1,0 +1,148 @@
+"""Tracks on scenes with known truth: what the systems say of each frame, their figures and plots.
+
+Beside the model stand steering that ignores the query and, where the scenes are rendered here,
+steering under the true ratio mask; both look at windows of half a second and answer always.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tselcli.corpora.audio import resample
+from tselcli.dataset import Trial
+from tselcli.features.gcc import cross_phat, steered_response, steering
+from tselcli.features.stft import reference_power, stft
+from tselcli.frame_metrics import FrameAnswer, FrameTruth, frame_chance, score_frames
+from tselcli.models.path import gathered
+from tselcli.models.posterior import AZIMUTHS
+from tselcli.models.track import FRAME_S, WINDOW_FRAMES, Track
+from tselcli.plots import Line, draw_tracks
+from tselcli.sections import FeatureRecipe
+
+AUDIBLE = 1e-6  # power of a bin over the loudest; below it nobody can say whose it is
+IGNORANT = "SRP-PHAT, query ignored"
+ORACLE = "SRP-PHAT, oracle ratio mask"
+MAX_PLOTS = 12
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One scene with its truth and the tracks of all systems, by name; the model comes first."""
+
+    index: int
+    query: str
+    truth: FrameTruth
+    answers: Mapping[str, FrameAnswer]
+
+    def record(self) -> dict[str, Any]:
+        """Give what a file of figures keeps of it."""
+        return {
+            "target_deg": self.truth.target_deg.round(1),
+            "active": self.truth.active,
+            "others_deg": self.truth.others_deg.T.round(1),
+            "others_active": self.truth.others_active.T,
+            "answers": {
+                name: {"azimuth_deg": said.azimuth_deg.round(1), "active": said.active}
+                for name, said in self.answers.items()
+            },
+        }
+
+
+def follow_trial(
+    name: str, track: Track, trial: Trial, features: FeatureRecipe, baselines: bool
+) -> Followed:
+    """Lay the model's track of a trial beside the truth and the baselines.
+
+    Args:
+        name: of the model.
+        track: its answer.
+        trial: the recording and its truth.
+        features: analysis of the baselines, the same as the model's.
+        baselines: whether there are any.
+    """
+    truth = trial.frames
+    frames = np.minimum(np.arange(len(truth.active)), len(track.time_s) - 1)
+    answers = {name: FrameAnswer(track.azimuth_deg[frames], track.active[frames])}
+    if baselines:
+        answers |= baseline_tracks(trial, features, len(frames))
+    return Followed(trial.scene.index, trial.query, truth, answers)
+
+
+@torch.no_grad()
+def baseline_tracks(trial: Trial, features: FeatureRecipe, n_frames: int) -> dict[str, FrameAnswer]:
+    """Follow a trial without a model: answers (T,), by name of the system."""
+    spectrum = _spectrum(trial.signal, trial.scene.sample_rate, features)  # (C, T', F)
+    always = np.ones(n_frames, dtype=np.bool_)
+    ignorant = _steered(spectrum, trial, features, n_frames, None)
+    answers = {IGNORANT: FrameAnswer(ignorant, always)}
+    if trial.images is not None:
+        images = [_spectrum(one, trial.scene.sample_rate, features) for one in trial.images]
+        power = torch.stack([reference_power(one[None])[0] for one in images])  # (S, T', F)
+        whole = power.sum(dim=0)
+        ratio = power[0] / whole.clamp_min(1e-20) * (whole > AUDIBLE * whole.amax())
+        masked = _steered(spectrum, trial, features, n_frames, ratio)
+        answers[ORACLE] = FrameAnswer(masked, always)
+    return answers
+
+
+def _spectrum(signal: Any, sample_rate: int, features: FeatureRecipe) -> torch.Tensor:
+    samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
+    return stft(torch.from_numpy(samples), features.n_fft, features.hop)
+
+
+def _steered(
+    spectrum: torch.Tensor,
+    trial: Trial,
+    features: FeatureRecipe,
+    n_frames: int,
+    mask: torch.Tensor | None,
+) -> Any:
+    """Find the strongest direction around every frame: azimuths (T,)."""
+    cross = cross_phat(spectrum[None])[0]  # (P, T', F)
+    cross = cross if mask is None else cross * mask
+    steer = steering(trial.array.positions, AZIMUTHS, features.sample_rate, features.n_fft)
+    hop_s = features.hop / features.sample_rate
+    place = np.floor(np.arange(cross.shape[1]) * hop_s / FRAME_S + 1e-6).astype(int)
+    summed = torch.zeros(n_frames, len(cross), cross.shape[2], dtype=cross.dtype)
+    frames = torch.from_numpy(np.minimum(place, n_frames - 1))
+    summed.index_add_(0, frames, cross.transpose(0, 1))
+    response = gathered(steered_response(summed, steer).double().numpy(), WINDOW_FRAMES)
+    return AZIMUTHS[response.argmax(axis=1)]
+
+
+def frame_rows(scenes: Sequence[Followed]) -> list[dict[str, Any]]:
+    """Score every system, the model first, then physics, then chance."""
+    truths = [scene.truth for scene in scenes]
+    rows = []
+    for system in scenes[0].answers:
+        said = [scene.answers[system] for scene in scenes]
+        rows.append({"system": system, **score_frames(said, truths, np.random.default_rng(0))})
+    for system, figures in frame_chance(truths).items():
+        rows.append({"system": f"chance: {system.replace('_', ' ')}", **figures})
+    return rows
+
+
+def draw_scene_tracks(folder: Path, scenes: Sequence[Followed]) -> None:
+    """Draw the first scenes as Figure 4 of the founding paper does, each as PNG and SVG.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    for scene in scenes[:MAX_PLOTS]:
+        truth = scene.truth
+        lines = [
+            Line("other source", azimuth, active, "rival")
+            for azimuth, active in zip(truth.others_deg.T, truth.others_active.T, strict=True)
+        ]
+        lines.append(Line("described sound", truth.target_deg, truth.active, "truth"))
+        for number, (system, said) in enumerate(scene.answers.items()):
+            if number == 0:
+                lines.append(Line(system, said.azimuth_deg, said.active))
+            elif system == IGNORANT:
+                lines.append(Line(system, said.azimuth_deg, None, "baseline"))
+        for suffix in ("png", "svg"):
+            draw_tracks(folder / f"scene-{scene.index:06d}.{suffix}", lines, scene.query)
