@@ -59,7 +59,7 @@ class _File:
     longest_delay: int  # samples that Data.Delay adds before a response
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SofaBank:
     """SOFA files of one array and rate; see `tselcli.acoustics.measured.RirBank`.
 
@@ -73,7 +73,7 @@ class SofaBank:
     array: MicArray
     tracks: tuple[Track, ...]
     files: dict[str, _File]
-    _open: OpenFiles = field(default_factory=OpenFiles, repr=False, compare=False)
+    _open: OpenFiles = field(default_factory=OpenFiles, repr=False)
 
     def rirs(self, track: Track, indices: Sequence[int]) -> Samples:
         """Read the responses (len(indices), C, L) of some directions of a track.

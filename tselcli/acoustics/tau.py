@@ -65,7 +65,7 @@ MATLAB_DAMAGE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TauBank:
     """The rooms of TAU-SRIR that have a file; see `tselcli.acoustics.measured.RirBank`.
 
@@ -80,7 +80,7 @@ class TauBank:
     missing: tuple[str, ...]
     channels: Channels
     paths: dict[str, Path]
-    _files: OpenFiles = field(default_factory=OpenFiles, repr=False, compare=False)
+    _files: OpenFiles = field(default_factory=OpenFiles, repr=False)
 
     def rirs(self, track: Track, indices: Sequence[int]) -> Samples:
         """Read the responses (len(indices), 4, L) of some directions of a track.
