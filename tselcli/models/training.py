@@ -13,7 +13,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tselcli.acoustics.geometry import MicArray
 from tselcli.errors import RecipeError
-from tselcli.features.gcc import cross_phat, steering
 from tselcli.features.stft import spread_share
 from tselcli.models.localizer import Localizer
 from tselcli.models.losses import (
@@ -26,10 +25,11 @@ from tselcli.models.losses import (
 )
 from tselcli.models.mask import AUDIBLE, MaskNet, Readout, coarse, fine
 from tselcli.models.mixer import Batch
+from tselcli.models.posterior import AZIMUTHS
 from tselcli.sections import MixingRecipe, TrainRecipe
 
 TARGET_SPREAD_DEG = 4.0
-EVIDENCE_STEP_DEG = 3.0
+EVIDENCE_STEP = 3  # of AZIMUTHS
 
 Truth = tuple[MicArray, float]
 
@@ -101,7 +101,7 @@ class Evidence:
         picture: log-mel of the same points (N,).
         band: mel band of the same points (N,), int64.
         steered: what each point says about each azimuth (N, A).
-        mass: number of bins and pairs behind each point (N,).
+        mass: number of bins behind each point (N,).
         target: distribution over azimuth to reach (A,).
     """
 
@@ -124,32 +124,22 @@ def cell_evidence(localizer: Localizer, audio: Tensor, query: str, truth: Truth)
         truth: the array and the azimuth of the described sound in degrees.
     """
     array, azimuth_deg = truth
-    picture = localizer.picture(audio)
+    steering = localizer.steering(array)
+    picture = localizer.picture(steering.reference(audio))
     logits, _ = localizer.match(picture, [query])
-    features = localizer.features
-    grid = np.arange(-180.0, 180.0, EVIDENCE_STEP_DEG)
-    steer = steering(array.positions, grid, features.sample_rate, features.n_fft).to(audio.device)
     share = spread_share(localizer.bands)  # (M, F)
-    parts = []
-    for spectrum in localizer.spectra(audio):
-        cross = cross_phat(spectrum)[0]  # (P, T, F)
-        cross = nn.functional.pad(cross, (0, 0, 0, -cross.shape[1] % features.mel_pool))
-        each = torch.einsum("ptf,apf->fta", cross.real, steer.real)
-        each -= torch.einsum("ptf,apf->fta", cross.imag, steer.imag)
-        cells = torch.einsum("mf,fta->tma", share, each)
-        parts.append(cells.unflatten(0, (-1, features.mel_pool)).sum(dim=1))
-    steered = torch.cat(parts)
+    every = list(range(0, len(AZIMUTHS), EVIDENCE_STEP))
+    agreement = steering.agreement(localizer.spectra(audio), every)  # (T', M, A)
     heard = picture[0] > AUDIBLE
-    pairs = len(array.mics) * (len(array.mics) - 1) // 2
-    mass = (share.sum(dim=1) * features.mel_pool * pairs).expand_as(heard)
+    mass = (share.sum(dim=1) * localizer.features.mel_pool).expand_as(heard)
     band = torch.arange(heard.shape[1], device=heard.device).expand_as(heard)
     return Evidence(
         fine(nn.functional.logsigmoid(logits), picture.shape[1])[0, 0][heard],
         picture[0][heard],
         band[heard],
-        steered[heard].half(),
+        (agreement[heard] * mass[heard][:, None]).half(),
         mass[heard],
-        azimuth_target(azimuth_deg, grid).to(audio.device),
+        azimuth_target(azimuth_deg, AZIMUTHS[every]).to(audio.device),
     )
 
 
