@@ -264,7 +264,7 @@ def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
     table.add_column("Or else")
     tracked = any("trajectory" in answer for answer in answers)
     if tracked:
-        table.add_column("Track")
+        table.add_column("Track", no_wrap=True)
     for answer in answers:
         style = "dim" if answer.get("present") is False else ""
         cells = _answer_cells(answer)

@@ -51,7 +51,8 @@ class Track:
         azimuth_deg: in [-180, 180), counter-clockwise, 0 = front (T,); where the sound pauses,
             the way between where it was and where it will be.
         confidence: probability that the sound, if it is heard, is within 10 degrees (T,).
-        active: whether it is heard (T,); all True where a model cannot tell.
+        active: when it is heard (T,), if it is there at all, which is the presence of the answer;
+            all True where a model cannot tell.
     """
 
     query: str
