@@ -48,8 +48,8 @@ def test_tracks_at_rest_score_as_clips_do():
 
 
 def test_only_frames_in_which_the_target_sounds_count_then_every_clip_alike():
-    truths = [truth([0, 0, 0, 0], [1, 0, 0, 0]), truth([179, -179, 178, 90], [1, 1, 1, 0])]
-    answers = [answer([10, 180, 180, 180]), answer([-179, 179, -178, -90])]
+    truths = [truth([0, 0, 0, 0], [0, 0, 0, 1]), truth([179, -179, 178, 90], [1, 1, 1, 0])]
+    answers = [answer([180, 180, 180, 10]), answer([-179, 179, -178, -90])]
     figures = score_frames(answers, truths, rng())
     assert figures["mae_deg"] == pytest.approx((10 + (2 + 2 + 4) / 3) / 2)
     assert figures["acc_5"] == pytest.approx(0.5)
