@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial
-from tselcli.features.gcc import cross_phat, steered_response, steering
+from tselcli.features.steering import steering_of
 from tselcli.features.stft import reference_power, stft
 from tselcli.frame_metrics import FrameAnswer, FrameTruth, frame_chance, score_frames
 from tselcli.models.path import gathered
@@ -24,8 +25,7 @@ from tselcli.plots import Line, draw_tracks
 from tselcli.sections import FeatureRecipe
 
 AUDIBLE = 1e-6  # power of a bin over the loudest; below it nobody can say whose it is
-IGNORANT = "SRP-PHAT, query ignored"
-ORACLE = "SRP-PHAT, oracle ratio mask"
+IGNORANT = "query ignored"
 MAX_PLOTS = 12
 
 
@@ -75,17 +75,21 @@ def follow_trial(
 @torch.no_grad()
 def baseline_tracks(trial: Trial, features: FeatureRecipe, n_frames: int) -> dict[str, FrameAnswer]:
     """Follow a trial without a model: answers (T,), by name of the system."""
-    spectrum = _spectrum(trial.signal, trial.scene.sample_rate, features)  # (C, T', F)
+    foa, rate = trial.array.foa, trial.scene.sample_rate
+    heard = trial.signal if foa is None else to_acn_sn3d(trial.signal, foa)
+    spectrum = _spectrum(heard, rate, features)  # (C, T', F)
+    method = "SRP-PHAT" if foa is None else "intensity"
     always = np.ones(n_frames, dtype=np.bool_)
     ignorant = _steered(spectrum, trial, features, n_frames, None)
-    answers = {IGNORANT: FrameAnswer(ignorant, always)}
+    answers = {f"{method}, query ignored": FrameAnswer(ignorant, always)}
     if trial.images is not None:
-        images = [_spectrum(one, trial.scene.sample_rate, features) for one in trial.images]
+        parts = trial.images if foa is None else trial.images[:, :1]  # W
+        images = [_spectrum(one, rate, features) for one in parts]
         power = torch.stack([reference_power(one[None])[0] for one in images])  # (S, T', F)
         whole = power.sum(dim=0)
         ratio = power[0] / whole.clamp_min(1e-20) * (whole > AUDIBLE * whole.amax())
         masked = _steered(spectrum, trial, features, n_frames, ratio)
-        answers[ORACLE] = FrameAnswer(masked, always)
+        answers[f"{method}, oracle ratio mask"] = FrameAnswer(masked, always)
     return answers
 
 
@@ -102,15 +106,15 @@ def _steered(
     mask: torch.Tensor | None,
 ) -> Any:
     """Find the strongest direction around every frame: azimuths (T,)."""
-    cross = cross_phat(spectrum[None])[0]  # (P, T', F)
-    cross = cross if mask is None else cross * mask
-    steer = steering(trial.array.positions, AZIMUTHS, features.sample_rate, features.n_fft)
-    hop_s = features.hop / features.sample_rate
-    place = np.floor(np.arange(cross.shape[1]) * hop_s / FRAME_S + 1e-6).astype(int)
-    summed = torch.zeros(n_frames, len(cross), cross.shape[2], dtype=cross.dtype)
+    hop_s, count = features.hop / features.sample_rate, spectrum.shape[1]
+    place = np.floor(np.arange(count) * hop_s / FRAME_S + 1e-6).astype(int)
     frames = torch.from_numpy(np.minimum(place, n_frames - 1))
-    summed.index_add_(0, frames, cross.transpose(0, 1))
-    response = gathered(steered_response(summed, steer).double().numpy(), WINDOW_FRAMES)
+    weights = torch.ones(spectrum.shape[1:]) if mask is None else mask
+    steer = steering_of(trial.array, AZIMUTHS, 1, features, "cpu")
+    steered = np.zeros((n_frames, len(AZIMUTHS)))
+    found = steer.by_frame(spectrum[None], weights, frames, 1)[0]
+    steered[: len(found)] = found.double().numpy()
+    response = gathered(steered, WINDOW_FRAMES)
     return AZIMUTHS[response.argmax(axis=1)]
 
 
@@ -142,7 +146,7 @@ def draw_scene_tracks(folder: Path, scenes: Sequence[Followed]) -> None:
         for number, (system, said) in enumerate(scene.answers.items()):
             if number == 0:
                 lines.append(Line(system, said.azimuth_deg, said.active))
-            elif system == IGNORANT:
+            elif system.endswith(IGNORANT):
                 lines.append(Line(system, said.azimuth_deg, None, "baseline"))
         for suffix in ("png", "svg"):
             draw_tracks(folder / f"scene-{scene.index:06d}.{suffix}", lines, scene.query)

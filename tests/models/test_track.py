@@ -58,6 +58,18 @@ def test_a_track_follows_a_source_that_moves_also_over_the_seam(localizer, start
     assert ((track.confidence > 0.5) & (track.confidence <= 1)).all()
 
 
+def test_a_track_in_ambisonics_follows_too(localizer):
+    count = 4 * RATE
+    dry = 0.1 * np.random.default_rng(0).standard_normal(count)
+    azimuth = np.radians(150 + 20 * np.arange(count) / RATE)
+    wave = np.stack([dry, dry * np.sin(azimuth), 0 * dry, dry * np.cos(azimuth)])
+    foa = parse_array("foa")
+    (track,) = localizer.track(wave.astype(np.float32), RATE, ["noise"], foa)
+    errors = away(track.azimuth_deg, 150 + 20 * (track.time_s + 0.05))
+    assert errors.mean() < 2
+    assert errors.max() < 8
+
+
 @pytest.mark.parametrize("azimuth", [-179.6, 41.3])
 def test_the_track_of_a_source_at_rest_says_what_the_clip_says(localizer, azimuth):
     (answer,) = localizer.locate(moving_wave(azimuth, 0), RATE, ["noise"], SQUARE, track=True)
