@@ -592,3 +592,17 @@ def test_all_cores_that_we_may_use(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cli_options.processes(0) == 1
+
+
+def test_rir_says_where_responses_come_from(tmp_path):
+    with_rirs, rir = cli_options.with_rirs, cli_options.Rir
+    real = load_recipe("real", with_rirs(None, rir.real, tmp_path))
+    assert real.scene.measured.folder == str(tmp_path)
+    assert load_recipe("real", with_rirs(None, None, tmp_path)) == real
+    named = ["scene.measured.folder=elsewhere"]
+    assert load_recipe("real", with_rirs(named, None, None)).scene.measured.folder == "elsewhere"
+    assert load_recipe("real", with_rirs(named, rir.simulated, None)).scene.measured is None
+    with pytest.raises(RecipeError, match="--rir real: needs --rir-dir"):
+        with_rirs(None, rir.real, None)
+    with pytest.raises(RecipeError, match="is for --rir real"):
+        with_rirs(None, rir.simulated, tmp_path)

@@ -111,9 +111,11 @@ def simulate(
         str | None,
         typer.Argument(help="A name of `tsel recipes ls`, or a YAML file; mask or real if none."),
     ] = None,
-    rir: Annotated[Rir, typer.Option(help="Room impulse responses.")] = Rir.simulated,
+    rir: Annotated[
+        Rir | None, typer.Option(help="Room impulse responses; default: the recipe's.")
+    ] = None,
     rir_dir: Annotated[
-        Path | None, typer.Option(help="Of TAU-SRIR DB, or a SOFA file, for --rir real.")
+        Path | None, typer.Option(help="Of TAU-SRIR DB, or a SOFA file: --rir real.")
     ] = None,
     corpus: CorpusOption = None,
     split: Annotated[Split, typer.Option(help="Part of the corpus.")] = Split.train,
@@ -131,7 +133,7 @@ def simulate(
     """
     from tselcli.commands.simulate import simulate
 
-    recipe = recipe or ("mask" if rir is Rir.simulated else "real")
+    recipe = recipe or ("real" if rir is Rir.real or rir_dir else "mask")
     loaded = read_recipe(recipe, with_rirs(overrides, rir, rir_dir), corpus)
     summary = simulate(
         loaded,

@@ -65,8 +65,8 @@ class Rir(str, enum.Enum):
     real = "real"
 
 
-def with_rirs(overrides: Sequence[str] | None, rir: Rir, folder: Path | None) -> list[str]:
-    """Turn ``--rir`` and ``--rir-dir`` into overrides of a recipe."""
+def with_rirs(overrides: Sequence[str] | None, rir: Rir | None, folder: Path | None) -> list[str]:
+    """Turn ``--rir`` and ``--rir-dir`` into overrides of a recipe; None leaves it as it is."""
     from tselcli.errors import RecipeError
 
     given = list(overrides or ())
@@ -78,6 +78,8 @@ def with_rirs(overrides: Sequence[str] | None, rir: Rir, folder: Path | None) ->
             "--rir real: needs --rir-dir with measured responses: the folder of TAU-SRIR DB "
             "(`tsel data ls` says where it is), or a SOFA file of any room"
         )
+    if rir is Rir.simulated:
+        given.append("scene.measured=null")
     if folder is not None:
         given.append(f"scene.measured.folder={json.dumps(str(folder))}")
     return given

@@ -259,6 +259,8 @@ def _fill_scene(
     if any(cache.get(key) is None for key in keys):
         torch.set_num_threads(1)
         images = render_scene(scene, corpus, bank).images
+        if scene.array.foa is not None:
+            images = images[:, :1]  # W, which is what the localizer looks at
         images = resample(images, scene.sample_rate, features.sample_rate)
         for key, image in zip(keys, images, strict=True):
             cache.put(key, stem_mel(image, features))
