@@ -259,7 +259,7 @@ def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
     table.add_column("Query", ratio=1, overflow="fold")
     table.add_column("Azimuth", justify="right", no_wrap=True)
     table.add_column("Direction", no_wrap=True)
-    table.add_column("Confidence", justify="right")
+    table.add_column("Sure", justify="right")
     table.add_column("Heard")
     table.add_column("Or else")
     tracked = any("trajectory" in answer for answer in answers)
