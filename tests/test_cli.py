@@ -248,6 +248,16 @@ def test_distill_passes_its_arguments_on(spy, tmp_path):
     assert result.stdout == '{"cosine": 0.9}\n'
 
 
+def test_lessons_passes_its_arguments_on(spy, tmp_path):
+    calls = spy("lessons", "lessons", result={"clips": 3})
+    out = tmp_path / "lessons.safetensors"
+    result = tsel("lessons", "yamnet.tflite", out, "--corpus", "c", "--size", 8, "--jobs", 1)
+    recipe = load_recipe("mask", ["corpus.source=c"])
+    wanted = {"teacher": Path("yamnet.tflite"), "out": out, "recipe": recipe, "size": 8, "jobs": 1}
+    assert calls == [wanted]
+    assert result.stdout == '{"clips": 3}\n'
+
+
 def test_eval_passes_its_arguments_on(spy, tmp_path):
     calls = spy("eval", "evaluate", result=ROWS)
     arguments = shlex.split("eval runs/x --recipe tiny --set seed=4 --split val --count 3 -j 1")

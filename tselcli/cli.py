@@ -15,7 +15,15 @@ import typer
 from typer.core import TyperGroup
 
 from tselcli.cli_data import data_app
-from tselcli.cli_develop import ADAPT_EXAMPLES, DEVELOPERS, DISTILL_EXAMPLES, adapt, distill
+from tselcli.cli_develop import (
+    ADAPT_EXAMPLES,
+    DEVELOPERS,
+    DISTILL_EXAMPLES,
+    LESSONS_EXAMPLES,
+    adapt,
+    distill,
+    lessons,
+)
 from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
 from tselcli.cli_localize import localize
 from tselcli.cli_models import models_app
@@ -270,6 +278,7 @@ app.command(epilog=LOCALIZE_EXAMPLES)(localize)
 
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
 app.command(rich_help_panel=DEVELOPERS, epilog=DISTILL_EXAMPLES)(distill)
+app.command(rich_help_panel=DEVELOPERS, epilog=LESSONS_EXAMPLES)(lessons)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands for those who make models: ``tsel adapt`` and ``tsel distill``."""
+"""Commands for those who make models: ``tsel adapt``, ``tsel distill`` and ``tsel lessons``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,7 @@ from tselcli.cli_output import print_json
 
 DEVELOPERS = "For developers"
 ADAPT_EXAMPLES = examples("tsel adapt runs/mine better.safetensors --captions paraphrases.csv")
+LESSONS_EXAMPLES = examples("tsel lessons yamnet.tflite lessons.safetensors --corpus DIR")
 DISTILL_EXAMPLES = examples("tsel distill encoder.safetensors --captions captions.csv")
 
 
@@ -83,5 +84,23 @@ def distill(
         seed=seed,
         device=device.value,
         threads=threads,
+    )
+    print_json(figures)
+
+
+def lessons(
+    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="YAMNet, a .tflite file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
+    recipe: Annotated[str, typer.Option(help="Its corpus and rooms.")] = "mask",
+    corpus: CorpusOption = None,
+    size: Annotated[int, typer.Option(min=1, max=1024, help="Numbers per clip.")] = 192,
+    jobs: JobsOption = ALL_CORES,
+    overrides: Overrides = None,
+) -> None:
+    """Let a sound classifier listen to the training clips (mixing.teacher)."""
+    from tselcli.commands.lessons import lessons
+
+    figures = lessons(
+        teacher, out, recipe=read_recipe(recipe, overrides, corpus), size=size, jobs=jobs
     )
     print_json(figures)

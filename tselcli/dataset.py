@@ -24,6 +24,7 @@ from tselcli.acoustics.trajectory import FRAME_S
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
+from tselcli.corpora.wordings import with_captions
 from tselcli.frame_metrics import FrameTruth
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
@@ -119,8 +120,9 @@ def padded_others(trials: Iterable[tuple[float, ...]]) -> npt.NDArray[Any]:
 
 
 def corpus_of(recipe: Recipe, split: str) -> Corpus:
-    """Open the sounds that a recipe names."""
-    return open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
+    """Open the sounds that a recipe names; those for training get its further captions."""
+    corpus = open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
+    return with_captions(corpus, recipe.corpus.captions) if split == "train" else corpus
 
 
 def fresh_trials(

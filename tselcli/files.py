@@ -8,7 +8,12 @@ from tselcli.errors import DataError
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all; folders above it are made.
+    """Write a UTF-8 text file, as :func:`write_bytes_atomically` does."""
+    write_bytes_atomically(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; folders above it are made.
 
     A link is followed, and what is no ordinary file (``/dev/stdout``, a pipe) is written to.
 
@@ -18,12 +23,12 @@ def write_text_atomically(path: Path, text: str) -> None:
     temporary = path
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_text(text, encoding="utf-8", newline="\n")
+            path.write_bytes(content)
             return
         path = Path(os.path.realpath(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         if temporary != path:

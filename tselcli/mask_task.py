@@ -10,14 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from tselcli.dataset import Trial, padded_others
+from tselcli.errors import DataError
 from tselcli.metrics import mae, selection_accuracy
-from tselcli.models.checkpoint import Checkpoint, build_net, load_checkpoint, save_checkpoint
+from tselcli.models.checkpoint import (
+    Checkpoint,
+    build_net,
+    load_checkpoint,
+    save_checkpoint,
+    take_over,
+)
 from tselcli.models.encoders import CompactTextEncoder
+from tselcli.models.lessons import load_lessons
 from tselcli.models.localizer import Localizer
 from tselcli.models.mask import MaskNet, Readout
 from tselcli.models.mixer import Mixer, Stem
 from tselcli.models.training import batch_loss, cell_evidence, fit_readout
 from tselcli.recipe import Recipe
+from tselcli.stems import file_digest
 
 
 class MaskTask:
@@ -32,7 +41,7 @@ class MaskTask:
         rank: of this process, for mixtures of its own.
     """
 
-    parts: tuple[str, ...] = ("mask", "choice", "presence")
+    parts: tuple[str, ...]
 
     def __init__(
         self,
@@ -44,16 +53,23 @@ class MaskTask:
         rank: int = 0,
     ) -> None:
         torch.manual_seed(recipe.seed)
+        self.parts = ("mask", "choice", "presence")
         self.recipe, self.trials, self.device = recipe, trials, device
         self.text = text.to(device)
-        self.net: nn.Module = build_net(recipe, text.dim).to(device)
+        lessons = _lessons(recipe, stems)
+        size = len(next(iter(lessons.values()), ()))
+        self.net: nn.Module = build_net(recipe, text.dim, size).to(device)
+        if recipe.train.start is not None:
+            take_over(self.net, recipe.train.start)
+        if lessons:
+            self.parts = (*self.parts, "lesson")
         self.readout = Readout(recipe.features.n_mels).to(device)
         captions = sorted({caption for stem in stems for caption in stem.clip.captions})
         table = dict(zip(captions, self.text.encode(captions).cpu(), strict=True))
         seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
         rng = np.random.default_rng(seed)
-        size = recipe.train.batch_size
-        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, size)
+        batch = recipe.train.batch_size
+        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, batch, lessons)
         self.rank = rank
 
     def loss(self, net: nn.Module) -> tuple[Tensor, dict[str, float]]:
@@ -101,6 +117,26 @@ class MaskTask:
         """Go on with the same mixtures; further processes begin new ones."""
         if self.rank == 0:
             self.mixer.rng.bit_generator.state = state
+
+
+def _lessons(recipe: Recipe, stems: Sequence[Stem]) -> dict[str, Tensor]:
+    """Find what the teacher made of the clips, by id; empty without a teacher.
+
+    Raises:
+        DataError: the teacher has heard none of them.
+    """
+    if recipe.mixing.teacher is None:
+        return {}
+    known = load_lessons(Path(recipe.mixing.teacher))
+    clips = {stem.clip.id: stem.clip for stem in stems}
+    digests = {name: file_digest(clip) for name, clip in clips.items()}
+    found = {name: known[digest] for name, digest in digests.items() if digest in known}
+    if not found:
+        raise DataError(
+            f"{recipe.mixing.teacher}: knows none of the {len(clips)} training clips; "
+            "make it anew with `tsel lessons` from this corpus"
+        )
+    return found
 
 
 def validate(localizer: Any, trials: Sequence[Trial]) -> dict[str, float]:

@@ -32,6 +32,8 @@ class CorpusRecipe(Section):
 
     source: str = "synthetic"  # synthetic | DIR | FILE.csv | audiocaps:DIR | clotho:DIR
     also: tuple[str, ...] = ()  # further sources, read as one corpus
+    # Further captions of training clips: CSV files label,caption; "paraphrases" is bundled.
+    captions: tuple[str, ...] = ()
 
 
 class RoomRecipe(Section):
@@ -132,6 +134,7 @@ class MaskRecipe(Section):
     )  # channels of the first level; doubled at every level
     levels: int = Field(default=4, ge=1, le=6)
     embed_dim: int = Field(default=64, ge=4, le=1024)  # of every time-frequency cell
+    word_hidden: int = Field(default=256, ge=1, le=8192)  # between a sentence and its cells
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
@@ -195,6 +198,8 @@ ModelRecipe = Annotated[MaskRecipe | DirectRecipe, Field(discriminator="name")]
 class TrainRecipe(Section):
     """Optimisation."""
 
+    # The mask model may begin with the weights of another, as far as their shapes agree.
+    start: str | None = None  # a bundled name, a run folder or a file
     steps: int = Field(default=10_000, ge=1)
     minutes: float | None = Field(default=None, gt=0)  # of training; ends earlier than steps may
     batch_size: int = Field(default=16, ge=1)
@@ -225,6 +230,9 @@ class MixingRecipe(Section):
     band_limit: float = Field(default=0.3, ge=0, le=1)  # share of sources without high notes
     absent_queries: int = Field(default=8, ge=1)  # asked cell by cell besides the present ones
     extra_queries: int = Field(default=80, ge=0)  # per batch, to choose among for each source
+    stripes: int = Field(default=0, ge=0)  # of time, and of frequency, that are blanked
+    teacher: str | None = None  # a file of `tsel lessons`: what a teacher makes of each clip
+    teacher_weight: float = Field(default=1.0, ge=0)
     choice_weight: float = Field(default=0.5, ge=0)
     presence_weight: float = Field(default=0.1, ge=0)
 

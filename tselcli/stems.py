@@ -143,11 +143,11 @@ def _fill_room(
     if not missing:
         return [True] * len(takes)
     torch.set_num_threads(1)
-    rirs = _room_rirs(recipe, bank, number)
+    rirs = room_rirs(recipe, bank, number)
     return [cache.get(t.key) is not None or _hear(recipe, cache, t, rirs) for t in takes]
 
 
-def _room_rirs(recipe: Recipe, bank: RirBank | None, number: int) -> npt.NDArray[Any]:
+def room_rirs(recipe: Recipe, bank: RirBank | None, number: int) -> npt.NDArray[Any]:
     """Give the responses (S, C, L) of some places in one room."""
     changes = {"directional": PLACES_PER_ROOM, "motion": MotionRecipe(), "min_separation_deg": 0}
     rng = scene_rng(recipe.seed, "rooms", number)

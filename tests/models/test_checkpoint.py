@@ -3,7 +3,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tselcli.errors import CheckpointError
-from tselcli.models.checkpoint import build_net, find_model, load_checkpoint, save_checkpoint
+from tselcli.models.checkpoint import (
+    build_net,
+    find_model,
+    load_checkpoint,
+    save_checkpoint,
+    take_over,
+)
 from tselcli.models.mask import Readout
 from tselcli.recipe import recipe_from_dict
 
@@ -90,3 +96,31 @@ def test_a_pickle_is_not_loaded(tmp_path):
     torch.save({"x": torch.zeros(1)}, tmp_path / "evil.safetensors")
     with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
         load_checkpoint(str(tmp_path / "evil.safetensors"))
+
+
+def test_the_head_for_the_teacher_is_not_shipped(tmp_path, text_encoder):
+    net = build_net(RECIPE, text_encoder.dim, tutor_dim=7)
+    assert net.tutor.out_features == 7
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, net, Readout(64), text_encoder, RECIPE, {})
+    assert not [name for name in load_file(path) if "tutor" in name]
+    assert load_checkpoint(str(path)).net.tutor is None
+
+
+def test_weights_are_taken_over_where_shapes_agree(saved, text_encoder):
+    path, net, *_ = saved
+    wider = recipe_from_dict({"name": "w", "model": {"width": 4, "levels": 2, "embed_dim": 6}})
+    fresh = build_net(wider, text_encoder.dim)
+    left = take_over(fresh, str(path))
+    assert "head.fine.weight" in left
+    assert "stem.0.weight" not in left
+    torch.testing.assert_close(
+        fresh.stem[0].weight, net.stem[0].weight.detach(), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_nothing_to_take_over_is_said(saved, text_encoder):
+    tensors = {name: torch.zeros(1) for name in load_file(saved[0])}
+    save_file(tensors, saved[0])
+    with pytest.raises(CheckpointError, match="none of its weights fits"):
+        take_over(build_net(RECIPE, text_encoder.dim), str(saved[0]))

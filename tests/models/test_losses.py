@@ -8,6 +8,7 @@ from tselcli.models.losses import (
     UNDECIDED,
     audible,
     choice_loss,
+    lesson_loss,
     mask_loss,
     pooled_sources,
     presence_loss,
@@ -96,3 +97,13 @@ def test_an_inaudible_source_takes_no_part_in_the_choice():
 def test_audible_runs_from_forty_five_decibels_down_to_the_loudest():
     picture = torch.tensor([0.0, 0.43, 0.94, 1.2]).reshape(1, 4, 1)
     assert audible(picture).flatten().tolist() == pytest.approx([0, 0, 1, 1])
+
+
+def test_lessons_count_where_there_are_some_and_they_can_be_heard():
+    told = torch.tensor([[[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]]])
+    lessons = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]])
+    heard = torch.tensor([[True, True, True]])
+    assert float(lesson_loss(told, lessons, heard)) == pytest.approx(0.5)
+    heard = torch.tensor([[True, False, True]])
+    assert float(lesson_loss(told, lessons, heard)) == pytest.approx(0.0)
+    assert float(lesson_loss(told, torch.zeros(1, 3, 2), heard)) == 0.0

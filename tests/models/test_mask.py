@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tselcli.models.mask import MaskNet, Readout, coarse, fine
+from tselcli.models.mask import MaskNet, Readout, WordHead, coarse, fine
 
 
 @pytest.fixture
@@ -97,3 +97,36 @@ def test_the_posterior_is_a_distribution_that_follows_the_response():
     posterior = Readout(8).posterior(response).exp().detach()
     assert float(posterior.sum()) == pytest.approx(1, abs=1e-5)
     assert int(posterior.argmax()) == 45
+
+
+def test_coarse_levels_tell_cells_more_than_the_finest_has_channels():
+    torch.manual_seed(0)
+    net = MaskNet(n_mels=32, text_dim=16, width=4, levels=3, embed_dim=12).eval()
+    with torch.no_grad():
+        cells = net.cells(torch.rand(1, 64, 32))[0].flatten(1)
+    spread = torch.linalg.svdvals(cells - cells.mean(dim=1, keepdim=True))
+    assert int((spread > 1e-3 * spread[0]).sum()) > 4  # the rank of 4 channels and no more
+
+
+def test_a_closed_gate_leaves_the_finest_level_alone(net):
+    picture = torch.rand(1, 24, 32)
+    with torch.no_grad():
+        net.head.gate.weight.zero_()
+        net.head.gate.bias.fill_(-50.0)
+        shut = net.cells(picture)
+        for level in net.head.coarse:
+            level.bias.add_(1.0)
+        torch.testing.assert_close(net.cells(picture), shut)
+        net.head.gate.bias.fill_(50.0)
+        assert float((net.cells(picture) - shut).abs().min()) > 0
+
+
+def test_words_start_linear_and_may_bend():
+    torch.manual_seed(0)
+    words = WordHead(16, 12, 8, dropout=0.0)
+    a, b, zero = torch.randn(16), torch.randn(16), torch.zeros(16)
+    bent = words(a + b) + words(zero) - words(a) - words(b)
+    torch.testing.assert_close(bent, torch.zeros(12), atol=1e-5, rtol=0)
+    torch.nn.init.ones_(words.out.weight)
+    bent = words(a + b) + words(zero) - words(a) - words(b)
+    assert float(bent.detach().abs().max()) > 1e-3

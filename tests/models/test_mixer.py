@@ -126,3 +126,27 @@ def test_captions_are_unit_vectors_near_their_own():
     vector = machine._caption(own)
     assert float(vector.norm()) == pytest.approx(1, abs=1e-5)
     assert max(float(vector @ machine.text[caption]) for caption in own.captions) > 0.7
+
+
+def test_stripes_blank_time_and_frequency_of_the_picture_alone():
+    plain, striped = mixer().batch(), mixer(replace_rules(stripes=2)).batch()
+    torch.testing.assert_close(plain.ratios, striped.ratios)
+    gone = (striped.picture == 0) & (plain.picture > 0)
+    kept = striped.picture[~gone]
+    torch.testing.assert_close(kept, plain.picture[~gone])
+    blank = striped.picture == 0
+    assert 0 < float(gone.float().mean()) < 0.5
+    whole = blank.all(dim=2).any(dim=1) | blank.all(dim=1).any(dim=1)
+    assert bool(whole.all())
+
+
+def test_lessons_stand_beside_their_sources():
+    machine = mixer()
+    machine.lessons = {f"id of {label}": torch.eye(3)[k] for k, label in enumerate(("dog", "rain"))}
+    chosen, *_ = mixer().mixtures()
+    batch = machine.batch()
+    for b, members in enumerate(chosen):
+        for s, index in enumerate(members):
+            name = machine.stems[index].clip.id
+            wanted = machine.lessons.get(name, torch.zeros(3))
+            torch.testing.assert_close(batch.lessons[b, s], wanted)

@@ -60,7 +60,7 @@ def scene_batch():
     ratios[:, 1, :, 8:] = 1
     text = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
     owner = torch.tensor([[0, 1, -1]] * 4)
-    return Batch(picture, ratios, text, owner, torch.arange(3).expand(4, 3))
+    return Batch(picture, ratios, text, owner, torch.arange(3).expand(4, 3), torch.zeros(4, 2, 0))
 
 
 def test_the_network_overfits_one_batch():

@@ -45,8 +45,13 @@ class Checkpoint:
     name: str  # recipe name @ first 8 letters of the file's SHA-256
 
 
-def build_net(recipe: Recipe, text_dim: int) -> MaskNet:
+def build_net(recipe: Recipe, text_dim: int, tutor_dim: int = 0) -> MaskNet:
     """Make the untrained mask network that a recipe describes.
+
+    Args:
+        recipe: the experiment.
+        text_dim: of the text embeddings.
+        tutor_dim: of a teacher's lessons, while training; 0 is without.
 
     Raises:
         ValueError: the recipe describes another model.
@@ -60,7 +65,9 @@ def build_net(recipe: Recipe, text_dim: int) -> MaskNet:
         width=rules.width,
         levels=rules.levels,
         embed_dim=rules.embed_dim,
+        word_hidden=rules.word_hidden,
         dropout=rules.dropout,
+        tutor_dim=tutor_dim,
     )
 
 
@@ -100,7 +107,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint under a temporary name and rename it."""
     tensors, config = text.to_tensors()
-    tensors |= {f"net.{name}": stored(value) for name, value in net.state_dict().items()}
+    learnt = {k: v for k, v in net.state_dict().items() if not k.startswith("tutor.")}
+    tensors |= {f"net.{name}": stored(value) for name, value in learnt.items()}
     tensors |= {
         f"readout.{name}": value.detach().cpu().float().contiguous()
         for name, value in readout.state_dict().items()
@@ -169,6 +177,30 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path}: cannot be read as safetensors; it is damaged, truncated or of another kind "
             f"({error})"
         ) from error
+
+
+def take_over(net: nn.Module, name_or_path: str) -> list[str]:
+    """Copy the weights of another mask network, where name and shape agree.
+
+    Returns:
+        Names of the tensors that stayed as they were.
+
+    Raises:
+        CheckpointError: the other model cannot be read, or nothing in it fits.
+    """
+    tensors, _ = read_tensors(find_model(name_or_path))
+    mine = net.state_dict()
+    fitting = {
+        name: tensors[f"net.{name}"].to(value.dtype)
+        for name, value in mine.items()
+        if f"net.{name}" in tensors and tensors[f"net.{name}"].shape == value.shape
+    }
+    if not fitting:
+        raise CheckpointError(
+            f"{name_or_path}: none of its weights fits; train without train.start"
+        )
+    net.load_state_dict(mine | fitting)
+    return [name for name in mine if name not in fitting]
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:

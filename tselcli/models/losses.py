@@ -100,6 +100,18 @@ def choice_loss(score: Tensor, heard: Tensor, owner: Tensor) -> Tensor:
     return source_term + _mean(log_total - log_own, own.any(dim=2).to(score))
 
 
+def lesson_loss(told: Tensor, lessons: Tensor, heard: Tensor) -> Tensor:
+    """Average one minus the cosine of what was told from sources to a teacher's lessons.
+
+    Args:
+        told: (B, S, E).
+        lessons: unit vectors (B, S, E); zero where there is none.
+        heard: which sources can be heard (B, S).
+    """
+    near = (functional.normalize(told, dim=-1) * lessons).sum(dim=-1)
+    return _mean(1 - near, (lessons.any(dim=-1) & heard).to(near))
+
+
 def presence_loss(logits: Tensor, owner: Tensor) -> Tensor:
     """Binary cross entropy of the presence head, (B, Q) log-odds; undecided ones left out."""
     target = (owner >= 0).to(logits)

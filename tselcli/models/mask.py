@@ -76,11 +76,57 @@ class CellAttention(nn.Module):
         return mixed.reshape(batch, frames, bands, channels).permute(0, 3, 1, 2)
 
 
+class WordHead(nn.Module):
+    """Project text embeddings to those of cells: linear, plus a hidden layer that starts at 0."""
+
+    def __init__(self, text_dim: int, embed_dim: int, hidden: int, *, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(text_dim, embed_dim)
+        self.hidden = nn.Linear(text_dim, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden, embed_dim, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Project (..., text_dim) to (..., D)."""
+        bent = self.dropout(nn.functional.gelu(self.hidden(4 * text)))
+        projected: Tensor = self.linear(text) + self.out(bent)
+        return projected
+
+
+class CellHead(nn.Module):
+    """Embed the cells: what the coarse levels know of a neighbourhood, and which cells it is of.
+
+        cell = fine(level 0) + gate(level 0) * sum over k > 0 of coarse_k(level k)
+
+    The coarse levels have more channels and more context, level 0 has the resolution.
+    """
+
+    def __init__(self, widths: list[int], embed_dim: int) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(widths[0], embed_dim, 1)
+        self.gate = nn.Conv2d(widths[0], embed_dim, 1)
+        self.coarse = nn.ModuleList(nn.Conv2d(width, embed_dim, 1) for width in widths[1:])
+
+    def forward(self, levels: list[Tensor]) -> Tensor:
+        """Join levels (B, width_k, T / 2**k, M / 2**k), finest first: (B, D, T, M)."""
+        cells: Tensor = self.fine(levels[0])
+        if not self.coarse:
+            return cells
+        size = [int(length) for length in cells.shape[-2:]]
+        known = [
+            nn.functional.interpolate(coarse(level), size=size, mode="bilinear")
+            for coarse, level in zip(self.coarse, levels[1:], strict=True)
+        ]
+        return cells + torch.sigmoid(self.gate(levels[0])) * torch.stack(known).sum(dim=0)
+
+
 class MaskNet(nn.Module):
     """Embed every cell of a log-mel picture and match it with descriptions.
 
     The stem and every level halve time and frequency; the decoder climbs back to the stem's
-    resolution, which is that of the cells.
+    resolution, which is that of the cells. ``tutor_dim`` adds a head for training alone, which
+    tells from a source's embedding what a teacher made of its sound.
     """
 
     def __init__(
@@ -91,7 +137,9 @@ class MaskNet(nn.Module):
         width: int = 32,
         levels: int = 4,
         embed_dim: int = 64,
+        word_hidden: int = 256,
         dropout: float = 0.1,
+        tutor_dim: int = 0,
     ) -> None:
         super().__init__()
         step = 2**levels
@@ -115,10 +163,11 @@ class MaskNet(nn.Module):
             ResidualBlock(widths[k + 1] + widths[k], widths[k], dropout=0.0)
             for k in reversed(range(levels - 1))
         )
-        self.head = nn.Conv2d(widths[0], embed_dim, 1)
-        self.words = nn.Linear(text_dim, embed_dim)
+        self.head = CellHead(widths, embed_dim)
+        self.words = WordHead(text_dim, embed_dim, word_hidden, dropout=dropout)
         self.bias = nn.Parameter(torch.tensor(-2.0))
         self.presence = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.tutor = nn.Linear(embed_dim, tutor_dim) if tutor_dim else None
 
     def cells(self, picture: Tensor) -> Tensor:
         """Embed every cell of a picture.
@@ -139,10 +188,11 @@ class MaskNet(nn.Module):
         for k, block in enumerate(self.encoder):
             level = block(level if k == 0 else nn.functional.max_pool2d(level, 2))
             skips.append(level)
-        level = self.context(level)
+        found = [self.context(level)]
         for block, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
-            level = block(torch.cat([nn.functional.interpolate(level, scale_factor=2), skip], 1))
-        embedded: Tensor = self.head(level)
+            level = nn.functional.interpolate(found[-1], scale_factor=2)
+            found.append(block(torch.cat([level, skip], 1)))
+        embedded: Tensor = self.head(found[::-1])
         return embedded[:, :, : -(-frames // 2)]
 
     def logits(self, cells: Tensor, text: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ class Batch:
         owner: which source of mixture b description q is of, (B, Q), or ABSENT, UNDECIDED.
         asked: the descriptions that each mixture is asked cell by cell, (B, K) indices: those of
             its own sources, and absent ones.
+        lessons: what a teacher makes of each source heard alone, unit vectors (B, S, E); zero
+            where it was not asked.
     """
 
     picture: Tensor
@@ -46,10 +48,11 @@ class Batch:
     text: Tensor
     owner: Tensor
     asked: Tensor
+    lessons: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """Move all parts to a device."""
-        parts = (self.picture, self.ratios, self.text, self.owner, self.asked)
+        parts = (self.picture, self.ratios, self.text, self.owner, self.asked, self.lessons)
         return Batch(*(part.to(device) for part in parts))
 
 
@@ -64,8 +67,10 @@ class Mixer:
         features: FeatureRecipe,
         rng: np.random.Generator,
         batch_size: int,
+        lessons: dict[str, Tensor] | None = None,
     ) -> None:
         self.stems = stems
+        self.lessons = lessons or {}
         self.text = text
         self.recipe = recipe
         self.rng = rng
@@ -92,7 +97,8 @@ class Mixer:
         text = torch.stack([self._caption(clip) for clip in described])
         owner = self._owners(chosen, described)
         asked = self._asked(owner, self.recipe.sources[1])
-        return Batch(picture, ratios, text, torch.from_numpy(owner), torch.from_numpy(asked))
+        questions = torch.from_numpy(owner), torch.from_numpy(asked)
+        return Batch(self._striped(picture), ratios, text, *questions, self._lessons(chosen))
 
     def mixtures(self) -> tuple[list[list[int]], Tensor, Tensor]:
         """Draw ``batch_size`` mixtures.
@@ -172,6 +178,28 @@ class Mixer:
         mixture = (total + spread * noise * self.cross_spread).clamp_min(0.05 * total)
         hiss = self._hiss(total)
         return mixture + hiss, stems / (total + hiss).clamp_min(1e-20)[:, None]
+
+    def _striped(self, picture: Tensor) -> Tensor:
+        """Blank some stripes of time and of frequency of every picture (B, T, M)."""
+        picture = picture.clone()
+        for one in picture:
+            for part in (one, one.T):
+                for _ in range(self.recipe.stripes):
+                    wide = int(self.rng.integers(len(part) // 8 + 1))
+                    start = int(self.rng.integers(len(part) - wide + 1))
+                    part[start : start + wide] = 0
+        return picture
+
+    def _lessons(self, chosen: list[list[int]]) -> Tensor:
+        """Look up what the teacher makes of the sources: (B, S, E)."""
+        size = len(next(iter(self.lessons.values()), ()))
+        lessons = torch.zeros(len(chosen), self.recipe.sources[1], size)
+        for b, members in enumerate(chosen):
+            for s, index in enumerate(members):
+                lesson = self.lessons.get(self.stems[index].clip.id)
+                if lesson is not None:
+                    lessons[b, s] = lesson
+        return lessons
 
     def _hiss(self, total: Tensor) -> Tensor:
         """Draw stationary background noise, 10 to 60 dB below the mixture, of random slope."""

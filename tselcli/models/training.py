@@ -18,6 +18,7 @@ from tselcli.models.localizer import Localizer
 from tselcli.models.losses import (
     audible,
     choice_loss,
+    lesson_loss,
     mask_loss,
     pooled_sources,
     presence_loss,
@@ -89,6 +90,9 @@ def batch_loss(net: MaskNet, batch: Batch, recipe: MixingRecipe) -> tuple[Tensor
     presence = presence_loss(net.presence_logits(logits, batch.picture), owner)
     loss = mask + recipe.choice_weight * choice + recipe.presence_weight * presence
     parts = {"mask": mask, "choice": choice, "presence": presence}
+    if net.tutor is not None:
+        parts["lesson"] = lesson_loss(net.tutor(sources), batch.lessons, heard)
+        loss = loss + recipe.teacher_weight * parts["lesson"]
     return loss, {name: float(part.detach()) for name, part in parts.items()}
 
 

@@ -1,0 +1,183 @@
+"""``tsel lessons``: let a teacher listen to the training clips.
+
+The teacher is YAMNet (M. Plakal and D. Ellis), a classifier of AudioSet, as a TensorFlow Lite
+file that takes log-mel patches of 0.96 s. What it makes of every clip, as recorded and in two
+rooms, is averaged; the network in training learns to tell it from a mixture
+(``mixing.teacher``). The teacher is not needed afterwards, and no part of it is in the model.
+"""
+
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tselcli.acoustics.render import convolve
+from tselcli.acoustics.scene import scene_rng
+from tselcli.acoustics.tracks import bank_of
+from tselcli.console import progress_bar
+from tselcli.corpora.clip import Clip, read_clip
+from tselcli.dataset import corpus_of
+from tselcli.errors import DataError, RecipeError
+from tselcli.models.lessons import Vectors, save_lessons, whitened
+from tselcli.processes import spread
+from tselcli.recipe import Recipe
+from tselcli.stems import file_digest, room_rirs
+
+RATE, WINDOW, HOP, N_FFT = 16_000, 400, 160, 512
+BANDS, LOW_HZ, HIGH_HZ = 64, 125.0, 7500.0
+PATCH, PATCH_HOP = 96, 48  # frames
+EMBEDDING = 1024
+ROOMS, HEARINGS = 24, 2
+LONGEST_S = 10.0
+PARTS = 32
+SILENT_DB = -40.0
+
+
+def lessons(
+    teacher: Path, out: Path, *, recipe: Recipe, size: int = 192, jobs: int = 2
+) -> dict[str, Any]:
+    """Write what a teacher makes of the training clips of a recipe's corpus.
+
+    Args:
+        teacher: YAMNet as a TensorFlow Lite file: patches (1, 96, 64) in, 521 scores out.
+        out: safetensors file to write.
+        recipe: whose corpus and rooms.
+        size: directions to keep of the embedding's 1024.
+        jobs: processes.
+
+    Returns:
+        ``clips`` heard and ``unreadable`` ones.
+
+    Raises:
+        DataError: the teacher cannot be used, or no clip can be read.
+        RecipeError: the interpreter is not installed.
+    """
+    _open(teacher)  # refuse it before any work
+    clips = {file_digest(clip): clip for clip in corpus_of(recipe, "train").clips}
+    bank = bank_of(recipe.scene)
+    rooms = [room_rirs(recipe, bank, number) for number in range(ROOMS)]
+    heard: dict[str, Vectors] = {}
+    parts = [list(clips.items())[first::PARTS] for first in range(PARTS)]
+    with progress_bar(f"parts of {len(clips)} clips", PARTS) as advance:
+        work = partial(_listen, teacher, rooms, recipe.seed)
+        for part in spread(work, parts, jobs):
+            heard |= part
+            advance()
+    if not heard:
+        raise DataError(f"{recipe.corpus.source}: no clip can be read; check the corpus")
+    save_lessons(out, list(heard), whitened(np.stack(list(heard.values())), size))
+    return {"clips": len(heard), "unreadable": len(clips) - len(heard)}
+
+
+def log_mel_frames(sound: npt.NDArray[Any]) -> Vectors:
+    """Draw the teacher's picture of a sound (N,) at 16 kHz: (T, 64).
+
+    Frames of 25 ms every 10 ms, periodic Hann window, magnitudes in 64 triangular bands that
+    are evenly spaced on the mel scale from 125 to 7500 Hz.
+    """
+    sound = np.pad(sound, (0, max(0, WINDOW + (PATCH - 1) * HOP - len(sound))))
+    frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    magnitude = np.abs(np.fft.rfft(frames * window, N_FFT))
+    mel = np.log(magnitude @ _bands() + 0.001)
+    return np.asarray(mel * 0.9908 + 1.3994, dtype=np.float32)  # as it was quantised
+
+
+def _bands() -> npt.NDArray[np.float64]:
+    bins = _mel(np.linspace(0, RATE / 2, N_FFT // 2 + 1))[:, None]
+    edges = np.linspace(_mel(np.array(LOW_HZ)), _mel(np.array(HIGH_HZ)), BANDS + 2)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    rise, fall = (bins - low) / (centre - low), (high - bins) / (high - centre)
+    bands: npt.NDArray[np.float64] = np.maximum(0.0, np.minimum(rise, fall))
+    bands[0] = 0.0
+    return bands
+
+
+def _mel(hertz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(1127.0 * np.log1p(hertz / 700.0))
+
+
+def _open(teacher: Path) -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise RecipeError(
+            'the teacher needs an interpreter; pip install "tselcli[teacher]"'
+        ) from error
+    try:
+        with warnings.catch_warnings():  # keeping what lies before the scores is meant
+            warnings.simplefilter("ignore", UserWarning)
+            interpreter = Interpreter(
+                str(teacher), experimental_preserve_all_tensors=True, num_threads=1
+            )
+        interpreter.allocate_tensors()
+        shape = list(interpreter.get_input_details()[0]["shape"])
+    except (ValueError, RuntimeError, OSError) as error:
+        raise DataError(f"{teacher}: not a TensorFlow Lite model ({error})") from error
+    if shape != [1, PATCH, BANDS] or _embedding(interpreter) is None:
+        raise DataError(f"{teacher}: takes {shape} instead of [1, {PATCH}, {BANDS}]; not YAMNet")
+    return interpreter
+
+
+def _embedding(interpreter: Any) -> dict[str, Any] | None:
+    """Find the tensor before the scores, or None."""
+    wanted = [1, 1, 1, EMBEDDING]
+    found: list[dict[str, Any]] = [
+        tensor for tensor in interpreter.get_tensor_details() if list(tensor["shape"]) == wanted
+    ]
+    return found[-1] if found else None
+
+
+def _listen(
+    teacher: Path,
+    rooms: list[npt.NDArray[Any]],
+    seed: int,
+    clips: list[tuple[str, Clip]],
+) -> dict[str, Vectors]:
+    """Average what the teacher makes of each clip, as recorded and in rooms."""
+    interpreter = _open(teacher)
+    heard = {}
+    for digest, clip in clips:
+        try:
+            sound = read_clip(clip, RATE)[: round(LONGEST_S * RATE)]
+        except DataError:
+            continue
+        if not np.any(sound):
+            continue
+        rng = scene_rng(seed, digest, 0)
+        takes = [sound]
+        for _ in range(HEARINGS):
+            rirs = rooms[rng.integers(len(rooms))]
+            rir = rirs[rng.integers(len(rirs)), :1]
+            takes.append(convolve(np.pad(sound, (0, RATE // 2)), rir)[0])
+        heard[digest] = np.mean([_embed(interpreter, take) for take in takes], axis=0)
+    return heard
+
+
+def _embed(interpreter: Any, sound: npt.NDArray[Any]) -> Vectors:
+    """Average the teacher's embedding over a sound (N,), loud patches more: (1024,)."""
+    sound = 0.5 * sound / np.abs(sound).max()
+    vectors, levels = [], []
+    details = _embedding(interpreter)
+    assert details is not None
+    scale, zero = details["quantization"]
+    for start, patch in _patches(log_mel_frames(sound)):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], patch[None])
+        interpreter.invoke()
+        raw = interpreter.get_tensor(details["index"]).reshape(-1).astype(np.float32)
+        vectors.append((raw - zero) * scale)
+        piece = sound[start * HOP : (start + PATCH) * HOP]
+        levels.append(np.square(piece).mean() if len(piece) else 0.0)
+    loudness = 10 * np.log10(np.array(levels) / max(levels) + 1e-9)
+    weight = np.maximum(loudness - SILENT_DB, 0.0)
+    return np.asarray(weight / weight.sum() @ np.stack(vectors), dtype=np.float32)
+
+
+def _patches(frames: Vectors) -> Iterator[tuple[int, Vectors]]:
+    """Cut frames (T, 64) into overlapping patches (96, 64), with their first frame."""
+    for start in range(0, len(frames) - PATCH + 1, PATCH_HOP):
+        yield start, frames[start : start + PATCH]
