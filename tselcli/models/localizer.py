@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.acoustics.geometry import MicArray
+from tselcli.acoustics.wiring import wired
 from tselcli.corpora.audio import resample
 from tselcli.errors import DataError
 from tselcli.features.steering import Steering, steering_of
@@ -172,12 +173,7 @@ class Localizer:
         Raises:
             DataError: the channels do not fit the array, or the recording is silent.
         """
-        if signal.shape[0] != len(array.mics):
-            kind = "microphones" if array.foa is None else "ambisonic channels"
-            raise DataError(
-                f"the recording has {signal.shape[0]} channel(s), but the array {array.name} "
-                f"has {len(array.mics)} {kind}; give the right one with --array"
-            )
+        signal = wired(signal, array)
         peak = float(np.abs(signal).max(initial=0.0))
         if peak == 0:
             raise DataError("the recording is silent; there is nothing to localize")
