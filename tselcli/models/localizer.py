@@ -6,7 +6,7 @@ steered, so a block boundary changes nothing but the context that the network se
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from tselcli.features.stft import log_mel, mel_bands, mel_power, reference_power
 from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
+from tselcli.models.estimate import estimate_logits
 from tselcli.models.hearing import open_sound, prepare
 from tselcli.models.live import Moment, stream
+from tselcli.models.masks import CellMask, cell_mask
 from tselcli.models.posterior import AZIMUTHS, find_peaks, peak_azimuth
 from tselcli.models.scoring import mean_scores, query_groups
 from tselcli.models.track import Heard, Track, follow
@@ -42,6 +44,7 @@ class Answer:
         alternatives: next best directions and their posterior probabilities.
         posterior: over AZIMUTHS, sums to 1, (A,).
         track: where it is in every 100 ms, if that was asked.
+        mask: which points of the log-mel picture are of it, if that was asked.
     """
 
     query: str
@@ -51,6 +54,7 @@ class Answer:
     alternatives: tuple[tuple[float, float], ...]
     posterior: npt.NDArray[Any]
     track: Track | None = None
+    mask: CellMask | None = None
 
     @property
     def present(self) -> bool | None:
@@ -148,14 +152,24 @@ class Localizer:
         array: MicArray,
         alternatives: int = 3,
         track: bool = False,
+        mask: bool = False,
+        estimate: Sound | None = None,
     ) -> list[Answer]:
         """Answer as :meth:`locate` about a sound of :meth:`prepare` or :meth:`open`.
 
-        A long file is read several times over and never held as a whole.
+        A long file is read several times over and never held as a whole. With ``mask``, an answer
+        also says which points of the log-mel picture are of the described sound. An ``estimate``
+        of the sound, from :func:`tselcli.models.estimate.open_estimate`, stands for the network;
+        the one query is then but a name.
         """
         steering = self.steering(array)
-        picture = self.picture(steering.reference(audio))
-        logits, presence = self.match(picture, queries)
+        reference = steering.reference(audio)
+        picture = self.picture(reference)
+        if estimate is None:
+            logits, presence = self.match(picture, queries)
+        else:
+            logits = estimate_logits(self, reference, estimate)
+            presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture))[0]
         new = choice.newness(picture[0])
         begun = steering.onsets(audio).double().cpu().numpy()
         answers = []
@@ -165,12 +179,12 @@ class Localizer:
             tracks: list[Track | None] = [None] * len(choices)
             if track:
                 tracks = [*follow(self, heard, queries[some], choices)]
-            answers += [
-                self._answer(query, chosen.posterior, float(there), alternatives, followed)
-                for query, chosen, there, followed in zip(
-                    queries[some], choices, presence[some], tracks, strict=True
-                )
-            ]
+            for q, (chosen, followed) in enumerate(zip(choices, tracks, strict=True), some.start):
+                peaks = find_peaks(chosen.posterior, 1 + alternatives)
+                cells = cell_mask(logits[0, q], picture[0], self.features) if mask else None
+                more, there = tuple(peaks[1:]), float(presence[q])
+                found = Answer(queries[q], *peaks[0], there, more, chosen.posterior)
+                answers.append(replace(found, track=followed, mask=cells))
         return answers
 
     def track(
@@ -219,17 +233,6 @@ class Localizer:
             DataError: the channels do not fit the array, or the recording is silent.
         """
         return prepare(signal, sample_rate, array, self.features.sample_rate, self.device)
-
-    def _answer(
-        self,
-        query: str,
-        posterior: npt.NDArray[Any],
-        presence: float,
-        more: int,
-        track: Track | None,
-    ) -> Answer:
-        peaks = find_peaks(posterior, 1 + more)
-        return Answer(query, *peaks[0], presence, tuple(peaks[1:]), posterior, track)
 
     def spectra(self, audio: Sound) -> Iterator[Tensor]:
         """Yield the spectrum in blocks: complex (1, C, T of the block, F)."""
