@@ -17,13 +17,16 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("commands",),
     ("trainer", "mask_task", "direct_task"),
     ("stems", "examples", "frame_eval", "real_scenes"),
+    ("inquiry",),
+    ("outcomes",),
     ("downloads", "archives"),
-    ("report_tables", "report_tracks"),
+    ("report_tables", "report_tracks", "report_answers", "plot_masks"),
     ("report", "dataset", "console", "plots"),
     ("processes",),
     ("models",),
     ("features", "frame_metrics"),
     ("metrics",),
+    ("cautions",),
     ("acoustics",),
     ("corpora",),
     ("recipe",),
@@ -53,6 +56,9 @@ NO_TORCH = {
     "report_tables",
     "plots",
     "report_tracks",
+    "report_answers",
+    "plot_masks",
+    "cautions",
 }
 HEAVY = {"torch", "torchaudio", "torchvision", "transformers", "laion_clap", "tokenizers"}
 MAX_FILE, MAX_FUNCTION = 300, 60

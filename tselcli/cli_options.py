@@ -117,6 +117,7 @@ class AnswerFormat(str, enum.Enum):
     json = "json"
     csv = "csv"
     dcase = "dcase"
+    audacity = "audacity"
 
 
 RecipeArgument = Annotated[

@@ -59,20 +59,20 @@ def print_rich(renderable: "RenderableType") -> None:
 def print_answers(
     answers: Iterable[Answer], form: str, out: Path | None, track: bool = False
 ) -> int:
-    """Write answers in the form ``rich``, ``json``, ``csv`` or ``dcase``.
+    """Write answers in the form ``rich``, ``json``, ``csv``, ``dcase`` or ``audacity``.
 
-    With ``track``, CSV has a line for every frame; DCASE labels need it. Without ``out``, JSON
-    and CSV lines appear one by one; a file is written whole at the end.
+    With ``track``, CSV has a line for every frame; labels need it. Without ``out``, JSON and CSV
+    lines appear one by one; a file is written whole at the end.
 
     Returns:
         The number of answers that are errors.
     """
-    from tselcli import report
-
     failures: list[Answer] = []
     counted = _counted(answers, failures)
     if form == "rich":
-        renderable = report.localize_summary(list(counted))
+        from tselcli.report_answers import localize_summary
+
+        renderable = localize_summary(list(counted))
         if out is None:
             print_rich(renderable)
         else:
@@ -96,8 +96,8 @@ def _lines(answers: Iterable[Answer], form: str, track: bool) -> Iterator[str]:
     from tselcli import report, report_tracks
 
     columns = report_tracks.TRACK_COLUMNS if track else report.ANSWER_COLUMNS
-    if form == "dcase":
-        yield report_tracks.to_dcase(list(answers))
+    if form in report_tracks.LABELS:
+        yield report_tracks.LABELS[form](list(answers))
         return
     if form == "csv":
         yield report.to_csv([], columns)

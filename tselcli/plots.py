@@ -83,8 +83,8 @@ def draw_tracks(path: Path, lines: Sequence[Line], title: str) -> None:
         axes = figure.add_subplot()
         colours = iter(COLOURS * len(lines))
         for line in lines:
-            _draw_line(axes, line, next(colours) if line.kind == "answer" else "black")
-        axes.set_title(_short(title))
+            draw_line(axes, line, next(colours) if line.kind == "answer" else "black")
+        axes.set_title(short(title))
         axes.set_xlabel("Time (s)")
         axes.set_ylabel("Azimuth (°)")
         axes.set_ylim(-180, 180)
@@ -92,14 +92,14 @@ def draw_tracks(path: Path, lines: Sequence[Line], title: str) -> None:
         axes.set_xlim(0, max(len(line.azimuth_deg) for line in lines) * FRAME_S)
         axes.grid(linewidth=0.3, alpha=0.5)
         figure.legend(loc="outside lower center", ncols=2, frameon=False, handlelength=1.5)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
-def _draw_line(axes: "Axes", line: Line, colour: str) -> None:
+def draw_line(axes: "Axes", line: Line, colour: str) -> None:
     """Draw a line boldly where the sound is active, and thinly where it pauses."""
     azimuth = np.asarray(line.azimuth_deg, dtype=np.float64)
     active = np.ones(len(azimuth), bool) if line.active is None else line.active
-    name = _short(line.name)
+    name = short(line.name)
     time_s = (np.arange(len(azimuth)) + 0.5) * FRAME_S
     if line.kind == "baseline":
         axes.plot(time_s, azimuth, ".", color=RIVAL, markersize=2, label=name, zorder=1)
@@ -164,28 +164,33 @@ def draw_posteriors(path: Path, answers: Sequence[tuple[str, float, Array]], tit
             height = np.append(posterior, posterior[0]) / posterior.max()
             axes.plot(angles, height, color=colour, linewidth=1)
             axes.fill(angles, height, color=colour, alpha=0.2)
-            name = f"{_short(query)}: {azimuth:+.0f}°"
+            name = f"{short(query)}: {azimuth:+.0f}°"
             axes.plot(np.deg2rad(azimuth), 1.0, "o", color=colour, markersize=3, label=name)
         marks = ["0°\nfront", "45°", "90°\nleft ", "135°", "±180°", "-135°", "-90°\n right", "-45°"]
         axes.set_thetagrids(range(0, 360, 45), marks)
         axes.set_ylim(0, 1.05)
         axes.set_yticks([0.5, 1.0], labels=[])
         axes.grid(linewidth=0.3, alpha=0.5)
-        axes.set_title(_short(title))
+        axes.set_title(short(title))
         figure.legend(loc="outside lower center", frameon=False)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Cut a long name, and keep what matplotlib would read as a formula from being read so."""
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     text = text if len(text) <= NAME_LETTERS else text[: NAME_LETTERS - 1] + "…"
     return text.replace("$", r"\$").removeprefix("_")  # a leading _ hides it from the legend
 
 
-def _save(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG, SVG or PDF; the same figure gives the same file.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
     form = path.suffix.lower().removeprefix(".")
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same figure, the same file
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     picture = io.BytesIO()
     figure.savefig(picture, format=form, metadata=dates.get(form))
     try:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich import box
-from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -30,17 +29,8 @@ ANSWER_COLUMNS = (
     "confidence",
     "present",
     "alternatives",
+    "warnings",
     "error",
-)
-SECTORS = (  # of 45 degrees, counter-clockwise from the front
-    "front",
-    "front left",
-    "left",
-    "back left",
-    "back",
-    "back right",
-    "right",
-    "front right",
 )
 EVAL_HEADINGS = ("System", "Scenes", "MAE [95 %]", "Median", "ACC@5", "@10", "@20", "Selection")
 EVAL_NOTE = "Angles in degrees, rates in %, brackets hold 95 % intervals over scenes."
@@ -167,36 +157,6 @@ def check_text(rows: Iterable[Row]) -> str:
     )
 
 
-def localize_summary(answers: Sequence[Row]) -> RenderableType:
-    """Lay out answers for a terminal: a table per recording, a line per query, errors below."""
-    recordings: dict[tuple[str, str], list[Row]] = {}
-    failures = []
-    for answer in answers:
-        if "error" in answer:
-            failures.append(Text(printable(str(answer["error"])), style="red"))
-            continue
-        recording = (str(answer["audio"]), str(answer.get("model", "")))
-        recordings.setdefault(recording, []).append(answer)
-    return Group(*(_answer_table(*key, group) for key, group in recordings.items()), *failures)
-
-
-def direction_words(azimuth_deg: float) -> str:
-    """Name the eighth of the circle that an azimuth (degrees, 0 = front, + = left) points to."""
-    return SECTORS[round(azimuth_deg % 360.0 / 45.0) % len(SECTORS)]
-
-
-def track_words(trajectory: Sequence[Row]) -> str:
-    """Say from where to where a sound goes while it is heard, and when."""
-    heard = [frame for frame in trajectory if frame["active"]]
-    if not heard:
-        return "not heard"
-    first, last = heard[0], heard[-1]
-    return (
-        f"{first['azimuth_deg']:+.0f}° → {last['azimuth_deg']:+.0f}°\n"
-        f"{first['time_s']:.1f} to {last['time_s'] + 0.1:.1f} s"
-    )
-
-
 def _plain(value: Any) -> Any:
     """Turn a value into what JSON knows: dict, list, text, number, truth or None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -251,44 +211,6 @@ def number(value: float | None, scale: int, pattern: str) -> str:
 def interval(bounds: Sequence[float] | None, scale: int, pattern: str) -> str:
     """Write bounds as `` [low, high]``; nothing for none."""
     return f" [{', '.join(number(bound, scale, pattern) for bound in bounds)}]" if bounds else ""
-
-
-def _answer_table(audio: str, model: str, answers: Sequence[Row]) -> Table:
-    name = printable(audio) + (f"  ({printable(model)})" if model else "")
-    table = Table(title=Text(name), title_justify="left", box=box.SIMPLE_HEAVY)
-    table.add_column("Query", ratio=1, overflow="fold")
-    table.add_column("Azimuth", justify="right", no_wrap=True)
-    table.add_column("Direction", no_wrap=True)
-    table.add_column("Sure", justify="right")
-    table.add_column("Heard")
-    table.add_column("Or else")
-    tracked = any("trajectory" in answer for answer in answers)
-    if tracked:
-        table.add_column("Track", no_wrap=True)
-    for answer in answers:
-        style = "dim" if answer.get("present") is False else ""
-        cells = _answer_cells(answer)
-        cells += [Text(track_words(answer.get("trajectory", ())))] if tracked else []
-        table.add_row(*cells, style=style)
-    return table
-
-
-def _answer_cells(answer: Row) -> list[Text]:
-    azimuth = float(answer["azimuth_deg"])
-    heard = {True: ("yes", "green"), False: ("no", "yellow"), None: ("?", "")}
-    said, colour = heard[answer.get("present")]
-    others = [
-        f"{other['azimuth_deg']:+.0f}° ({100 * other['score']:.0f} %)"
-        for other in answer.get("alternatives", ())
-    ]
-    return [
-        Text(printable(str(answer["query"])), style="bold"),
-        Text(f"{round(azimuth, 1) + 0.0:+.1f}°"),
-        Text(direction_words(azimuth)),
-        Text(f"{100 * answer['confidence']:.0f} %"),
-        Text(said, style=colour),
-        Text("\n".join(others)),
-    ]
 
 
 def printable(text: str) -> str:

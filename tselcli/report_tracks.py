@@ -1,13 +1,16 @@
-"""Tracks and their figures as text: CSV lines per frame, DCASE labels, and the table of an eval."""
+"""Tracks as text: CSV lines, labels of DCASE and of Audacity, and the figures of an eval."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import cmath
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tselcli.report import interval, markdown_table, number
+from tselcli.report import interval, markdown_table, number, printable
 
 Row = Mapping[str, Any]
 
 FRAMES_PER_S = 10
+MOVED_DEG = 20.0
 TRACK_COLUMNS = (
     "audio",
     "query",
@@ -64,3 +67,44 @@ def to_dcase(answers: Iterable[Row]) -> str:
                 azimuth = (round(frame["azimuth_deg"]) + 180) % 360 - 180
                 rows.append((round(frame["time_s"] * FRAMES_PER_S), query, 0, azimuth, 0))
     return "".join(",".join(map(str, row)) + "\n" for row in sorted(rows))
+
+
+def to_audacity(answers: Iterable[Row]) -> str:
+    """Write when and where sounds are heard as an Audacity label track (File > Import > Labels).
+
+    Lines ``start<tab>end<tab>label``, in seconds and in the order of time, for every stretch in
+    which a sound is heard; the label is its query and azimuth, or from where to where it moves.
+    """
+    rows = []
+    for answer in answers:
+        for frames in heard_stretches(answer.get("trajectory", ())):
+            first, last = frames[0], frames[-1]
+            label = f"{printable(str(answer['query']))} {_azimuth_words(frames)}"
+            rows.append((first["time_s"], last["time_s"] + 1 / FRAMES_PER_S, label))
+    return "".join(f"{start:.3f}\t{end:.3f}\t{label}\n" for start, end, label in sorted(rows))
+
+
+def heard_stretches(trajectory: Iterable[Row]) -> list[list[Row]]:
+    """Divide a trajectory into the runs of frames in which the sound is heard."""
+    runs: list[list[Row]] = [[]]
+    for frame in trajectory:
+        if frame["active"]:
+            runs[-1].append(frame)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _azimuth_words(frames: Sequence[Row]) -> str:
+    """Say where a sound is, or from where to where it goes if that is further than MOVED_DEG."""
+    first, last = float(frames[0]["azimuth_deg"]), float(frames[-1]["azimuth_deg"])
+    if abs((last - first + 180) % 360 - 180) > MOVED_DEG:
+        return f"{first:+.0f}° → {last:+.0f}°"
+    total = sum(cmath.rect(1.0, math.radians(frame["azimuth_deg"])) for frame in frames)
+    return f"{math.degrees(cmath.phase(total)):+.0f}°"
+
+
+LABELS: dict[str, Callable[[Iterable[Row]], str]] = {
+    "dcase": to_dcase,
+    "audacity": to_audacity,
+}

@@ -130,8 +130,8 @@ def test_a_wrong_array_is_explained(text, complaint):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("[1, 2]", "only key must be 'mics'"),
-        ("mics: [[0, 0]]\nmisc: 3", "only key must be 'mics'"),
+        ("[1, 2]", "key 'mics' is missing"),
+        ("mics: [[0, 0], [0, 1]]\nmisc: 3", "unknown key 'misc'; did you mean 'mics'"),
         ("mics: [[0, 0]]", "2 to 64 positions"),
         ("mics: 5", "2 to 64 positions"),
         ("mics: [[0, 0], [1]]", "microphone 2 is"),

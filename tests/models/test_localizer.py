@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tselcli.acoustics.ambisonics import encode, from_acn_sn3d
@@ -7,6 +8,8 @@ from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.errors import DataError
 from tselcli.features.gcc import srp_phat
 from tselcli.features.stft import stft
+from tselcli.features.streamed import Streamed
+from tselcli.models import hearing, scoring
 from tselcli.models import localizer as module
 from tselcli.models.checkpoint import Checkpoint, build_net
 from tselcli.models.localizer import Localizer
@@ -109,6 +112,57 @@ def test_blocks_change_nothing_but_the_networks_context(localizer, monkeypatch):
     torch.testing.assert_close(
         localizer.response(audio, weights, SQUARE), response, rtol=1e-3, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("name", ["square:0.12", "foa-fuma"])
+@pytest.mark.parametrize("rate", [RATE, 44_100])
+def test_a_file_read_in_blocks_is_answered_like_the_whole(
+    localizer, monkeypatch, tmp_path, name, rate
+):
+    array = parse_array(name)
+    if array.foa is None:
+        signal = np.concatenate([plane_wave(a, array, 1.3, rate) for a in (40, -100)], axis=1)
+    else:
+        signal = np.concatenate([ambisonics(a, array, 1.3) for a in (40, -100)], axis=1)
+    soundfile.write(tmp_path / "a.wav", signal.T, rate, subtype="FLOAT")
+    monkeypatch.setattr(module, "BLOCK_S", 0.7)
+    whole = localizer.locate(signal, rate, ["a dog", "rain"], array, track=True)
+    monkeypatch.setattr(hearing, "WHOLE_SAMPLES", 0)
+    monkeypatch.setattr(scoring, "MAX_CELLS", 1)  # a query at a time
+    audio = localizer.open(tmp_path / "a.wav", array)
+    assert isinstance(audio, Streamed)
+    for one, other in zip(
+        localizer.ask(audio, ["a dog", "rain"], array, track=True), whole, strict=True
+    ):
+        np.testing.assert_allclose(one.posterior, other.posterior, atol=1e-6)
+        assert one.presence == pytest.approx(other.presence, abs=1e-5)
+        np.testing.assert_allclose(one.track.azimuth_deg, other.track.azimuth_deg, atol=1e-3)
+        np.testing.assert_allclose(one.track.confidence, other.track.confidence, atol=1e-4)
+
+
+def test_a_part_of_a_file_is_answered_as_if_it_were_all(localizer, monkeypatch, tmp_path):
+    signal = np.concatenate([plane_wave(40), plane_wave(-100)], axis=1)
+    soundfile.write(tmp_path / "a.wav", signal.T, RATE, subtype="FLOAT")
+    for size in (hearing.WHOLE_SAMPLES, 0):
+        monkeypatch.setattr(hearing, "WHOLE_SAMPLES", size)
+        audio = localizer.open(tmp_path / "a.wav", SQUARE, start_s=1.0, stop_s=2.0)
+        answer = localizer.ask(audio, ["rain"], SQUARE)[0]
+        assert answer.azimuth_deg == pytest.approx(-100, abs=1)
+
+
+def test_a_stream_that_has_come_to_its_end_says_what_the_file_says(localizer):
+    signal = plane_wave(40, seconds=2.0)
+    blocks = [np.zeros((4, 4000), np.float32), signal[:, :0], *np.split(signal, 4, axis=1)]
+    moments = list(localizer.stream(blocks, RATE, ["rain", "a dog"], SQUARE, window_s=2.0))
+    assert [moment.time_s for moment in moments] == [0.25, 0.75, 1.25, 1.75, 2.25]
+    assert [moment.window_s for moment in moments] == [0.25, 0.75, 1.25, 1.75, 2.0]
+    assert moments[0].answers == []  # silence
+    whole = localizer.locate(signal, RATE, ["rain", "a dog"], SQUARE)
+    assert [answer.query for answer in moments[-1].answers] == ["rain", "a dog"]
+    for answer, expected in zip(moments[-1].answers, whole, strict=True):
+        np.testing.assert_allclose(answer.posterior, expected.posterior, atol=1e-6)
+    with pytest.raises(DataError, match="has 4 microphones"):
+        next(localizer.stream([signal[:3]], RATE, ["rain"], SQUARE))
 
 
 def test_even_weights_are_steering_without_a_mask(localizer):

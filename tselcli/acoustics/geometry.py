@@ -15,16 +15,15 @@ first-order ambisonics, or by a YAML file with one position per microphone.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from tselcli.errors import RecipeError
 from tselcli.problems import did_you_mean
-from tselcli.yamlfile import read_yaml
 
 SPEED_OF_SOUND = 343.0  # m/s, dry air of 20 degrees Celsius
 MAX_MICS = 64
@@ -43,11 +42,13 @@ class MicArray:
         name: of a preset with its size, or of a file.
         mics: a position for every channel; four times the origin for first-order ambisonics.
         foa: order and scale of first-order ambisonic channels; None for microphones.
+        channels: channel of a recording, from 0, that each microphone is on; None: in order.
     """
 
     name: str
     mics: Positions
     foa: Ambisonics | None = None
+    channels: tuple[int, ...] | None = None
 
     @property
     def positions(self) -> Floats:
@@ -161,7 +162,9 @@ def parse_array(text: str) -> MicArray:
 
         return read_sofa_array(Path(text))
     if text.lower().endswith(FILES):
-        return _read_array(Path(text))
+        from tselcli.acoustics.array_file import read_array_file
+
+        return read_array_file(Path(text))
     shape, *sizes = text.split(":")
     if shape not in {**SIZED, **COUNTED, **FOA}:
         hint = did_you_mean(shape, [*SIZED, *COUNTED, *FOA])
@@ -186,7 +189,7 @@ def sized_array(geometry: str, spacing_m: float) -> MicArray:
         RecipeError, DataError: as `parse_array`.
     """
     if geometry in FOA or geometry.lower().endswith(FILES):
-        return parse_array(geometry)
+        return replace(parse_array(geometry), channels=None)  # what we record is in order
     shape, *counts = geometry.split(":")
     if shape in {**SIZED, **COUNTED} and len(counts) != (shape in COUNTED):
         raise RecipeError(
@@ -219,34 +222,3 @@ def _count_of(text: str, count: str) -> int:
 
 def _as_tuples(positions: Floats) -> Positions:
     return tuple((float(x), float(y), float(z)) for x, y, z in positions)
-
-
-def _read_array(path: Path) -> MicArray:
-    content = read_yaml(path)
-    if not isinstance(content, dict) or set(content) != {"mics"}:
-        raise RecipeError(f"{path}: its only key must be 'mics'; {WAYS}")
-    rows = content["mics"]
-    if not isinstance(rows, list) or not 2 <= len(rows) <= MAX_MICS:
-        raise RecipeError(f"{path}: 'mics' must list 2 to {MAX_MICS} positions; {WAYS}")
-    mics = tuple(_position(path, number, row) for number, row in enumerate(rows, start=1))
-    if len(set(mics)) < len(mics):
-        raise RecipeError(f"{path}: two microphones at the same place; give each its own position")
-    return MicArray(path.stem, mics)
-
-
-def _position(path: Path, number: int, row: Any) -> tuple[float, float, float]:
-    """Check one ``[x, y]`` or ``[x, y, z]`` of a YAML array; without z it is 0."""
-    numbers = row if isinstance(row, list) else []
-    fine = all(
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) <= MAX_REACH_M  # also catches NaN and infinity
-        for value in numbers
-    )
-    if not fine or len(numbers) not in (2, 3):
-        raise RecipeError(
-            f"{path}: microphone {number} is {row!r}; "
-            f"give [x, y, z] in metres, each within {MAX_REACH_M:g} m of the array's origin"
-        )
-    x, y, z = (*numbers, 0.0) if len(numbers) == 2 else numbers
-    return float(x), float(y), float(z)

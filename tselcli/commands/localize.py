@@ -7,18 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tselcli.acoustics.geometry import MicArray, parse_array
-from tselcli.corpora.audio import read_audio
+from tselcli.acoustics.geometry import parse_array
+from tselcli.corpora.audio import AUDIO_SUFFIXES
 from tselcli.errors import DataError, RecipeError, TselError
-from tselcli.models.direct import DirectLocalizer
+from tselcli.inquiry import Locator, Wanted, ask
 from tselcli.models.direct_checkpoint import open_localizer
-from tselcli.models.localizer import Answer, Localizer
-from tselcli.models.track import Track
 from tselcli.models.training import pick_device
-from tselcli.plots import Line, check_plot, draw_posteriors, draw_tracks
+from tselcli.outcomes import check_outputs
 
-CONVENTION = "degrees, counter-clockwise, 0 = front, [-180, 180)"
-Locator = Localizer | DirectLocalizer
 MAX_QUERY_LETTERS = 100_000
 MAX_PAIRS_BYTES = 100_000_000
 
@@ -32,40 +28,87 @@ def localize(
     device: str = "auto",
     top: int = 3,
     track: bool = False,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+    target_estimate: Path | None = None,
     plot: Path | None = None,
+    save_mask: Path | None = None,
+    extract: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer every query for every recording.
 
+    With several recordings, or a folder, one that cannot be used gives a record
+    ``{"audio", "query", "error"}`` for each query, and the others go on.
+
     Args:
-        audio: recordings of one array.
-        queries: descriptions.
+        audio: recordings of one array, and folders of them.
+        queries: descriptions; with ``target_estimate`` there may be none.
         model: bundled name, checkpoint file or run folder.
         array: geometry as in :func:`tselcli.acoustics.geometry.parse_array`.
         device: auto, cpu, cuda or mps.
         top: alternatives to give at most.
         track: also say where each sound is in every 100 ms.
+        start_s: where to begin in every recording, seconds.
+        stop_s: where to end, seconds; None is the end.
+        target_estimate: file with the separated sound, in place of the network.
         plot: PNG, SVG or PDF file to draw the answers of the one recording in.
+        save_mask: NPZ, PNG, SVG or PDF file for its masks.
+        extract: WAV or FLAC file for what was localised in it.
 
     Yields:
         One record per recording and query, in order.
 
     Raises:
         RecipeError: an empty query or a bad array.
-        DataError: a recording that cannot be used.
+        DataError: a recording that cannot be used, where it is the only one.
         CheckpointError: the model cannot be loaded.
     """
+    if target_estimate is not None and not queries:
+        queries = [target_estimate.stem]
     for query in queries:
         check_query(query)
-    if plot is not None:
-        check_plot(plot)
+    check_outputs(plot, save_mask, extract)
     geometry = parse_array(array)
+    paths = find_recordings(audio)
+    alone = len(paths) == 1 and not audio[0].is_dir()
+    files = plot, save_mask, extract, target_estimate
+    if any(files) and not alone:
+        raise RecipeError(
+            "--plot, --save-mask, --extract, --target-estimate: are of one recording; give one"
+        )
+    wanted = Wanted(geometry, top, track, start_s, stop_s, target_estimate, *files[:3])
     localizer = open_localizer(model, pick_device(device))
+    for path in paths:
+        if alone:
+            yield from ask(localizer, path, queries, wanted)
+        else:
+            yield from _ask_each(localizer, str(path), queries, wanted)
+
+
+def find_recordings(audio: Sequence[Path]) -> list[Path]:
+    """List recordings: files as they are given, and all those in and below folders, by name.
+
+    Raises:
+        DataError: a folder holds none.
+    """
+    found: list[Path] = []
     for path in audio:
-        answers = _answers(localizer, path, queries, geometry, top, track)
-        if plot is not None:
-            _draw(plot, path, answers)
-        for answer in answers:
-            yield _record(str(path), localizer.name, answer)
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(
+            inner
+            for inner in path.rglob("*")
+            if inner.suffix.lower() in AUDIO_SUFFIXES
+            and not inner.name.startswith(".")
+            and inner.is_file()
+        )
+        if not inside:
+            raise DataError(
+                f"{path}: holds no recordings ({', '.join(AUDIO_SUFFIXES)}); give another folder"
+            )
+        found += inside
+    return found
 
 
 def localize_batch(
@@ -76,6 +119,8 @@ def localize_batch(
     device: str = "auto",
     top: int = 3,
     track: bool = False,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer every row of a CSV file with the columns ``audio`` and ``query``, in order.
 
@@ -89,10 +134,10 @@ def localize_batch(
         CheckpointError: the model cannot be loaded.
     """
     rows = read_pairs(pairs)
-    geometry = parse_array(array)
+    wanted = Wanted(parse_array(array), top, track, start_s, stop_s)
     localizer = open_localizer(model, pick_device(device))
     for audio, queries in _runs(rows):
-        yield from _ask_each(localizer, audio, queries, geometry, top, track)
+        yield from _ask_each(localizer, audio, queries, wanted)
 
 
 def check_query(query: str) -> None:
@@ -154,12 +199,7 @@ def _runs(rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _ask_each(
-    localizer: Locator,
-    audio: str,
-    queries: list[str],
-    array: MicArray,
-    top: int,
-    track: bool,
+    localizer: Locator, audio: str, queries: Sequence[str], wanted: Wanted
 ) -> Iterator[dict[str, Any]]:
     """Answer the queries of one recording; what cannot be answered becomes an error record."""
     problems: dict[int, str] = {}
@@ -169,71 +209,13 @@ def _ask_each(
         except RecipeError as error:
             problems[number] = str(error)
     good = [query for number, query in enumerate(queries) if number not in problems]
-    answers: Iterator[Answer] = iter(())
+    records: Iterator[dict[str, Any]] = iter(())
     try:
-        answers = iter(_answers(localizer, Path(audio), good, array, top, track) if good else [])
+        records = iter(ask(localizer, Path(audio), good, wanted) if good else [])
     except TselError as error:
         problems = {number: problems.get(number, str(error)) for number in range(len(queries))}
     for number, query in enumerate(queries):
         if number in problems:
             yield {"audio": audio, "query": query, "error": problems[number]}
         else:
-            yield _record(str(Path(audio)), localizer.name, next(answers))
-
-
-def _answers(
-    localizer: Locator,
-    path: Path,
-    queries: Sequence[str],
-    array: MicArray,
-    top: int,
-    track: bool,
-) -> list[Answer]:
-    signal, rate = read_audio(path)
-    try:
-        return localizer.locate(signal, rate, queries, array, alternatives=top, track=track)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-
-
-def _draw(plot: Path, audio: Path, answers: Sequence[Answer]) -> None:
-    """Draw azimuth over time where there are tracks, otherwise posteriors around the circle."""
-    tracks = [answer.track for answer in answers if answer.track is not None]
-    if tracks:
-        lines = [Line(t.query, t.azimuth_deg, t.active) for t in tracks]
-        draw_tracks(plot, lines, audio.name)
-    else:
-        draw_posteriors(plot, [(a.query, a.azimuth_deg, a.posterior) for a in answers], audio.name)
-
-
-def _record(audio: str, model: str, answer: Answer) -> dict[str, Any]:
-    record = {
-        "audio": audio,
-        "query": answer.query,
-        "model": model,
-        "azimuth_deg": round(answer.azimuth_deg, 1),
-        "confidence": round(answer.confidence, 3),
-        "present": answer.present,
-        "alternatives": [
-            {"azimuth_deg": round(azimuth, 1), "score": round(score, 3)}
-            for azimuth, score in answer.alternatives
-        ],
-        "convention": CONVENTION,
-    }
-    if answer.track is not None:
-        record["trajectory"] = _trajectory(answer.track)
-    return record
-
-
-def _trajectory(track: Track) -> list[dict[str, Any]]:
-    return [
-        {
-            "time_s": float(time_s),
-            "azimuth_deg": round(float(azimuth), 1),
-            "confidence": round(float(confidence), 3),
-            "active": bool(active),
-        }
-        for time_s, azimuth, confidence, active in zip(
-            track.time_s, track.azimuth_deg, track.confidence, track.active, strict=True
-        )
-    ]
+            yield next(records)

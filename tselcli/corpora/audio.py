@@ -51,28 +51,31 @@ def read_audio(
     path = Path(path)
     if start_s < 0 or (stop_s is not None and stop_s <= start_s):
         raise ValueError(f"start_s={start_s}, stop_s={stop_s} must be 0 <= start < stop")
-    _check_file(path)
+    check_file(path)
     try:
         with soundfile.SoundFile(str(path)) as sound:
-            first, count = _part(sound, path, start_s, stop_s, max_samples)
+            first, count = part(sound, path, start_s, stop_s, max_samples)
             sound.seek(first)
             signal = sound.read(count, dtype="float32", always_2d=True)
             slack = math.ceil(MP3_SLACK * sound.frames) if sound.format == "MP3" else 0
             rate = int(sound.samplerate)
     except soundfile.LibsndfileError as error:
-        reason = error.error_string.removeprefix("Error : ").rstrip(".")
-        raise DataError(
-            f"{path}: damaged or not audio ({reason}); convert or replace it"
-        ) from error
+        raise damaged(path, error) from error
     if not len(signal) or len(signal) < count - slack:
         raise DataError(
             f"{path}: damaged or cut short, {len(signal)} of {count} samples are there; replace it"
         )
-    _check_finite(signal, path, first, rate)
+    check_finite(signal, path, first, rate)
     return np.ascontiguousarray(signal.T), rate
 
 
-def _check_file(path: Path) -> None:
+def damaged(path: Path, error: soundfile.LibsndfileError) -> DataError:
+    """Say what libsndfile found wrong with a file."""
+    reason = error.error_string.removeprefix("Error : ").rstrip(".")
+    return DataError(f"{path}: damaged or not audio ({reason}); convert or replace it")
+
+
+def check_file(path: Path) -> None:
     """Refuse what is no audio file before libsndfile sees it."""
     if os.path.isdir(path):
         raise DataError(f"{path}: is a folder; give an audio file")
@@ -89,8 +92,12 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: empty file; record or copy it again")
 
 
-def _part(
-    sound: soundfile.SoundFile, path: Path, start_s: float, stop_s: float | None, max_samples: int
+def part(
+    sound: soundfile.SoundFile,
+    path: Path,
+    start_s: float,
+    stop_s: float | None,
+    max_samples: int | None,
 ) -> tuple[int, int]:
     """Check the header, and give the first sample and the number of samples to read."""
     frames, rate, channels = int(sound.frames), int(sound.samplerate), int(sound.channels)
@@ -108,7 +115,7 @@ def _part(
             f"{path}: ends at {frames / rate:.2f} s, before {start_s:g} s; ask for an earlier part"
         )
     end = frames if stop_s is None or stop_s * rate >= frames else math.ceil(stop_s * rate)
-    if (end - first) * channels > max_samples:
+    if max_samples is not None and (end - first) * channels > max_samples:
         raise DataError(
             f"{path}: {channels} channels x {end - first} samples are more than the limit of "
             f"{max_samples} in all; cut it into shorter files"
@@ -127,7 +134,7 @@ def _is_cut(log: str) -> bool:
     return promised is not None and int(promised[2]) < int(promised[1]) < STREAMED_BYTES
 
 
-def _check_finite(signal: NDArray[np.float32], path: Path, first: int, rate: int) -> None:
+def check_finite(signal: NDArray[np.float32], path: Path, first: int, rate: int) -> None:
     """Refuse samples (N, C) that are NaN or infinite, naming the earliest."""
     bad = np.flatnonzero(~np.isfinite(signal).all(axis=1))
     if len(bad):

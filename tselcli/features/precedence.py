@@ -20,6 +20,7 @@ from torch import Tensor
 from tselcli.features.directions import cell_agreement, onsets
 from tselcli.features.gcc import cross_phat, steering
 from tselcli.features.stft import mel_bands, mel_power, reference_power, spread_share, stft
+from tselcli.features.streamed import Sound
 
 WINDOW_S, HOP_S = 0.008, 0.0025
 N_BANDS = 16
@@ -52,7 +53,7 @@ class OnsetHistogram:
         self.sample_rate = sample_rate
         self.steer = steering(mics, azimuth_deg, sample_rate, n_fft).to(device)
 
-    def __call__(self, audio: Tensor) -> Tensor:
+    def __call__(self, audio: Sound) -> Tensor:
         """Count over a whole recording (C, N), as `count_onsets`: (A,)."""
         return count_onsets(audio, self.sample_rate, len(self.steer), self._listen)
 
@@ -61,7 +62,7 @@ class OnsetHistogram:
         return reference_power(spectrum), agreement
 
 
-def count_onsets(audio: Tensor, sample_rate: int, size: int, listen: Listener) -> Tensor:
+def count_onsets(audio: Sound, sample_rate: int, size: int, listen: Listener) -> Tensor:
     """Count where sounds begin over a whole recording, block by block.
 
     Args:
@@ -78,7 +79,7 @@ def count_onsets(audio: Tensor, sample_rate: int, size: int, listen: Listener) -
     """
     n_fft, hop = _window(sample_rate)
     bands = mel_bands(sample_rate, n_fft, N_BANDS).to(audio.device)
-    total, before = audio.new_zeros(size), None
+    total, before = torch.zeros(size, device=audio.device), None
     share, step = spread_share(bands), BLOCK * hop
     for start in range(0, audio.shape[-1] - n_fft + 1, step):
         piece = audio[:, start : start + step + n_fft - hop]

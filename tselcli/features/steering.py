@@ -19,6 +19,7 @@ from tselcli.features.gcc import cross_phat, steered_response, steering, weighte
 from tselcli.features.intensity import azimuth_votes, foa_agreement, foa_response, intensity
 from tselcli.features.precedence import OnsetHistogram, count_onsets
 from tselcli.features.stft import mel_bands, reference_power, spread_mask, spread_share
+from tselcli.features.streamed import Sound
 from tselcli.sections import FeatureRecipe
 
 Grid = npt.NDArray[np.float64]
@@ -28,7 +29,7 @@ Device = torch.device | str
 class Steering(Protocol):
     """Answers what an array can tell of directions."""
 
-    def reference(self, audio: Tensor) -> Tensor:
+    def reference(self, audio: Sound) -> Sound:
         """Keep the channels (C, N) whose mean power says how loud it was: (C', N)."""
 
     def response(self, spectra: Iterable[Tensor], weights: Tensor) -> Tensor:
@@ -61,7 +62,7 @@ class Steering(Protocol):
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
 
-    def onsets(self, audio: Tensor) -> Tensor:
+    def onsets(self, audio: Sound) -> Tensor:
         """Count where sounds begin in a recording (C, N), over the coarse grid (H,)."""
 
 
@@ -84,7 +85,7 @@ class MicSteering:
         self.steer = steering(mics, azimuth_deg, rate, features.n_fft).to(device)
         self.histogram = OnsetHistogram(mics, azimuth_deg[::coarse], rate, device)
 
-    def reference(self, audio: Tensor) -> Tensor:
+    def reference(self, audio: Sound) -> Sound:
         """As `Steering.reference`: all microphones."""
         return audio
 
@@ -120,7 +121,7 @@ class MicSteering:
         parts = [cell_agreement(cross_phat(part)[0], steer, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
-    def onsets(self, audio: Tensor) -> Tensor:
+    def onsets(self, audio: Sound) -> Tensor:
         """As `Steering.onsets`."""
         return self.histogram(audio)
 
@@ -142,7 +143,7 @@ class FoaSteering:
         self.bands = mel_bands(self.rate, features.n_fft, features.n_mels).to(device)
         self.azimuths, self.coarse = azimuth_deg, azimuth_deg[::coarse]
 
-    def reference(self, audio: Tensor) -> Tensor:
+    def reference(self, audio: Sound) -> Sound:
         """As `Steering.reference`: W, which is what a microphone there would hear."""
         return audio[:1]
 
@@ -177,7 +178,7 @@ class FoaSteering:
         parts = [foa_agreement(intensity(part)[0], grid, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
-    def onsets(self, audio: Tensor) -> Tensor:
+    def onsets(self, audio: Sound) -> Tensor:
         """As `Steering.onsets`."""
         return count_onsets(audio, self.rate, len(self.coarse), self._listen)
 

@@ -158,10 +158,29 @@ def direction_scores(
     Returns:
         (K,).
     """
+    points = fine(logits[None, None], picture.shape[0])[0, 0]
+    total, mass = direction_sums(points, picture, new, evidence, focus)
+    return total / mass.clamp_min(1e-6)
+
+
+def direction_sums(
+    points: Tensor, picture: Tensor, new: Tensor, evidence: Tensor, focus: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Sum logits over the points of each direction, as `direction_scores`; blocks add up.
+
+    Args:
+        points: logits of every point (T, M).
+        picture: as `direction_scores`, and so the others.
+        new: (T, M).
+        evidence: (T, M, K).
+        focus: a scalar.
+
+    Returns:
+        The sums and the weights behind them, each (K,).
+    """
     share = torch.softmax(focus * evidence, dim=-1)
     share = share * (audible(picture) * (picture > AUDIBLE) * new)[..., None]
-    points = fine(logits[None, None], picture.shape[0])[0, 0]
-    return (share * points[..., None]).sum(dim=(0, 1)) / share.sum(dim=(0, 1)).clamp_min(1e-6)
+    return (share * points[..., None]).sum(dim=(0, 1)), share.sum(dim=(0, 1))
 
 
 def posterior_of(azimuths: Array, weights: Array, grid: Array) -> Array:

@@ -1,13 +1,13 @@
 """From a recording and sentences to azimuths: mask, then steer.
 
-A recording is read in blocks, so that memory grows with the number of mel cells and not with
-the spectra: 20 s of sound are in time and frequency at once, however long the file. The whole
-recording is summed before it is steered, so a block boundary changes nothing but the context
-that the network sees.
+A recording is read in blocks, so that memory grows with the number of mel cells and not with the
+spectra, or with the sound itself where that is a file. The whole recording is summed before it is
+steered, so a block boundary changes nothing but the context that the network sees.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.acoustics.geometry import MicArray
-from tselcli.corpora.audio import resample
-from tselcli.errors import DataError
+from tselcli.corpora.recording import BLOCK_S
 from tselcli.features.steering import Steering, steering_of
 from tselcli.features.stft import log_mel, mel_bands, mel_power, reference_power, stft
+from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
+from tselcli.models.estimate import estimate_logits
+from tselcli.models.hearing import open_sound, prepare
+from tselcli.models.live import Moment, stream
+from tselcli.models.masks import CellMask, cell_mask
 from tselcli.models.posterior import AZIMUTHS, find_peaks, peak_azimuth
+from tselcli.models.scoring import mean_scores, query_groups
 from tselcli.models.track import Heard, Track, follow
-
-BLOCK_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Answer:
         alternatives: next best directions and their posterior probabilities.
         posterior: over AZIMUTHS, sums to 1, (A,).
         track: where it is in every 100 ms, if that was asked.
+        mask: which points of the log-mel picture are of it, if that was asked.
     """
 
     query: str
@@ -51,6 +54,7 @@ class Answer:
     alternatives: tuple[tuple[float, float], ...]
     posterior: npt.NDArray[Any]
     track: Track | None = None
+    mask: CellMask | None = None
 
     @property
     def present(self) -> bool | None:
@@ -83,7 +87,6 @@ class Localizer:
         """
         return cls(load_checkpoint(name_or_path, device))
 
-    @torch.no_grad()
     def locate(
         self,
         signal: npt.NDArray[Any],
@@ -110,20 +113,79 @@ class Localizer:
             DataError: the channels do not fit the array, or the recording is silent.
         """
         audio = self.prepare(signal, sample_rate, array)
-        picture = self.picture(self.steering(array).reference(audio))
-        logits, presence = self.match(picture, queries)
+        return self.ask(audio, queries, array, alternatives, track)
+
+    def open(
+        self,
+        path: Path | str,
+        array: MicArray,
+        start_s: float = 0.0,
+        stop_s: float | None = None,
+        advance: Advance | None = None,
+    ) -> Sound:
+        """Open a file of any length for :meth:`ask`; a long one is read in blocks.
+
+        Arguments and errors are those of :func:`tselcli.models.hearing.open_sound`.
+        """
+        rate = self.features.sample_rate
+        return open_sound(Path(path), array, rate, self.device, start_s, stop_s, advance)
+
+    def stream(
+        self,
+        blocks: Iterable[npt.NDArray[Any]],
+        sample_rate: int,
+        queries: Sequence[str],
+        array: MicArray,
+        window_s: float = 10.0,
+        alternatives: int = 3,
+        track: bool = False,
+    ) -> Iterator[Moment]:
+        """Answer after every block of a live signal; see :func:`tselcli.models.live.stream`."""
+        how = (window_s, alternatives, track)
+        return stream(self, blocks, sample_rate, queries, array, *how)
+
+    @torch.no_grad()
+    def ask(
+        self,
+        audio: Sound,
+        queries: Sequence[str],
+        array: MicArray,
+        alternatives: int = 3,
+        track: bool = False,
+        mask: bool = False,
+        estimate: Sound | None = None,
+    ) -> list[Answer]:
+        """Answer as :meth:`locate` about a sound of :meth:`prepare` or :meth:`open`.
+
+        A long file is read several times over and never held as a whole. With ``mask``, an answer
+        also says which points of the log-mel picture are of the described sound. An ``estimate``
+        of the sound, from :func:`tselcli.models.estimate.open_estimate`, stands for the network;
+        the one query is then but a name.
+        """
+        steering = self.steering(array)
+        reference = steering.reference(audio)
+        picture = self.picture(reference)
+        if estimate is None:
+            logits, presence = self.match(picture, queries)
+        else:
+            logits = estimate_logits(self, reference, estimate)
+            presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture))[0]
         new = choice.newness(picture[0])
-        choices = self._choices(audio, picture, logits, new, array)
-        tracks: list[Track | None] = [None] * len(queries)
-        if track:
-            heard = Heard(audio, picture, logits, new, array)
-            tracks = [*follow(self, heard, queries, choices)]
-        return [
-            self._answer(query, chosen.posterior, float(there), alternatives, followed)
-            for query, chosen, there, followed in zip(
-                queries, choices, presence, tracks, strict=True
-            )
-        ]
+        begun = steering.onsets(audio).double().cpu().numpy()
+        answers = []
+        for some in query_groups(len(queries), picture):
+            heard = Heard(audio, picture, logits[:, some], new, array)
+            choices = self._choices(heard, begun)
+            tracks: list[Track | None] = [None] * len(choices)
+            if track:
+                tracks = [*follow(self, heard, queries[some], choices)]
+            for q, (chosen, followed) in enumerate(zip(choices, tracks, strict=True), some.start):
+                peaks = find_peaks(chosen.posterior, 1 + alternatives)
+                cells = cell_mask(logits[0, q], picture[0], self.features) if mask else None
+                more, there = tuple(peaks[1:]), float(presence[q])
+                found = Answer(queries[q], *peaks[0], there, more, chosen.posterior)
+                answers.append(replace(found, track=followed, mask=cells))
+        return answers
 
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
@@ -132,29 +194,27 @@ class Localizer:
         answers = self.locate(signal, sample_rate, queries, array, track=True)
         return [answer.track for answer in answers if answer.track is not None]
 
-    def _choices(
-        self, audio: Tensor, picture: Tensor, logits: Tensor, new: Tensor, array: MicArray
-    ) -> list[choice.Choice]:
+    def _choices(self, heard: Heard, histogram: npt.NDArray[Any]) -> list[choice.Choice]:
         """Choose among the directions that can be heard, for every query."""
-        readout = self.checkpoint.readout
+        audio, picture, logits, new = heard.audio, heard.picture, heard.logits, heard.new
+        readout, steering = self.checkpoint.readout, self.steering(heard.array)
         masked = readout.weights(logits, picture)[0] * new
         left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
-        steering = self.steering(array)
-        rows = self.response(audio, torch.cat([masked, *left]), array).cpu().numpy()
+        rows = self.response(audio, torch.cat([masked, *left]), heard.array).cpu().numpy()
         count = len(masked)
-        histogram = steering.onsets(audio).double().cpu().numpy()
         asked = [
             choice.candidates(rows[q], rows[count + q], rows[-1], histogram, AZIMUTHS)
             for q in range(count)
         ]
         union = sorted({index for found in asked for index in found})
-        evidence = steering.agreement(self.spectra(audio), union)
+        columns = [[union.index(index) for index in found] for found in asked]
+        evidence = (steering.agreement([part], union) for part in self.spectra(audio))
+        blocks = ([part[..., some] for some in columns] for part in evidence)
+        scores = mean_scores(blocks, logits[0], picture[0], new, readout.focus)
         choices = []
         for q, found in enumerate(asked):
-            columns = evidence[..., [union.index(index) for index in found]]
-            scores = choice.direction_scores(logits[0, q], picture[0], new, columns, readout.focus)
             masked_share = rows[q][found] / max(float(rows[q].max()), 1e-9)
-            total = choice.likeliness(scores.cpu().numpy()) + float(readout.trust) * masked_share
+            total = choice.likeliness(scores[q].cpu().numpy()) + float(readout.trust) * masked_share
             total = total + choice.credibility(choice.heights(histogram, AZIMUTHS[found]))
             chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
             sources = (rows[q], rows[count + q], rows[-1])
@@ -172,34 +232,9 @@ class Localizer:
         Raises:
             DataError: the channels do not fit the array, or the recording is silent.
         """
-        if signal.shape[0] != len(array.mics):
-            kind = "microphones" if array.foa is None else "ambisonic channels"
-            raise DataError(
-                f"the recording has {signal.shape[0]} channel(s), but the array {array.name} "
-                f"has {len(array.mics)} {kind}; give the right one with --array"
-            )
-        peak = float(np.abs(signal).max(initial=0.0))
-        if peak == 0:
-            raise DataError("the recording is silent; there is nothing to localize")
-        if not 1e-6 < peak < 1e6:
-            signal = signal / peak
-        if array.foa is not None:
-            signal = to_acn_sn3d(signal, array.foa)
-        audio = resample(signal, sample_rate, self.features.sample_rate)
-        return torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32)).to(self.device)
+        return prepare(signal, sample_rate, array, self.features.sample_rate, self.device)
 
-    def _answer(
-        self,
-        query: str,
-        posterior: npt.NDArray[Any],
-        presence: float,
-        more: int,
-        track: Track | None,
-    ) -> Answer:
-        peaks = find_peaks(posterior, 1 + more)
-        return Answer(query, *peaks[0], presence, tuple(peaks[1:]), posterior, track)
-
-    def spectra(self, audio: Tensor) -> Iterator[Tensor]:
+    def spectra(self, audio: Sound) -> Iterator[Tensor]:
         """Yield the spectrum in blocks: complex (1, C, T of the block, F)."""
         features = self.features
         frames = int(BLOCK_S * features.sample_rate / features.hop)
@@ -215,7 +250,7 @@ class Localizer:
             piece = torch.nn.functional.pad(piece, pad)
             yield stft(piece, features.n_fft, features.hop, centred=False)[None]
 
-    def picture(self, audio: Tensor) -> Tensor:
+    def picture(self, audio: Sound) -> Tensor:
         """Draw the log-mel picture (1, T', M) of `Steering.reference` (C, N)."""
         mel = [
             mel_power(reference_power(spectrum), self.bands, self.features.mel_pool)
@@ -229,11 +264,12 @@ class Localizer:
         text = self.checkpoint.text.encode(queries).to(self.device)
         features = self.features
         frames = int(BLOCK_S * features.sample_rate / features.hop / features.mel_pool)
+        frames -= frames % 2  # a cell is two frames
         blocks = [net.logits(net.cells(part), text) for part in picture.split(frames, dim=1)]
         logits = torch.cat(blocks, dim=2)
         return logits, torch.sigmoid(net.presence_logits(logits, picture))[0]
 
-    def response(self, audio: Tensor, weights: Tensor, array: MicArray) -> Tensor:
+    def response(self, audio: Sound, weights: Tensor, array: MicArray) -> Tensor:
         """Steer the recording under every query's weights.
 
         Args:

@@ -10,7 +10,7 @@ The constants were set on scenes of two sources, at rest and moving at 10 to 40 
 second, from the validation split of the built-in sounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,12 @@ from torch import Tensor
 
 from tselcli.acoustics.geometry import MicArray
 from tselcli.features.stft import spread_mask
+from tselcli.features.streamed import Sound
 from tselcli.models import choice
 from tselcli.models.mask import fine
 from tselcli.models.path import Bins, Floats, Ways, certainty, gathered, hysteresis, refined
 from tselcli.models.posterior import AZIMUTHS, LOBE_DEG
+from tselcli.models.scoring import mean_scores
 
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer
@@ -84,7 +86,7 @@ class Heard:
         array: the microphones.
     """
 
-    audio: Tensor
+    audio: Sound
     picture: Tensor
     logits: Tensor
     new: Tensor
@@ -111,11 +113,12 @@ def follow(
         _ways(worth, response, chosen.candidates)
         for worth, response, chosen in zip(worths, responses, choices, strict=True)
     ]
-    evidence = _evidence_along(localizer, heard, ways)
+    focus, blocks = localizer.checkpoint.readout.focus, _evidence_along(localizer, heard, ways)
+    scores = mean_scores(blocks, heard.logits[0], heard.picture[0], heard.new, focus)
     actives = _active(localizer, heard, total)
     tracks = []
     for q, query in enumerate(queries):
-        chances = _judge(localizer, heard, q, ways[q], evidence[q], responses[q], choices[q])
+        chances = _judge(localizer, ways[q], scores[q], responses[q], choices[q])
         best = int(chances.argmax())  # several ways may lead along the same source
         azimuth = refined(ways[q][best], responses[q], GRID_DEG)
         near = [choice.away(GRID[way], GRID[ways[q][best]]) <= LOBE_DEG for way in ways[q]]
@@ -191,41 +194,35 @@ def _ways(worth: Floats, response: Floats, candidates: list[int]) -> list[Bins]:
     return found
 
 
-def _evidence_along(localizer: "Localizer", heard: Heard, ways: list[list[Bins]]) -> list[Tensor]:
-    """Say how well every cell agrees with every way: Q of (T', M, K)."""
+def _evidence_along(
+    localizer: "Localizer", heard: Heard, ways: list[list[Bins]]
+) -> Iterator[list[Tensor]]:
+    """Say how well every cell agrees with every way, block by block: Q of (T', M, K)."""
     features = localizer.features
     union = np.unique(np.concatenate([way for found in ways for way in found]))
     steering, hop_s = localizer.steering(heard.array), features.hop / features.sample_rate
     columns = [
         torch.from_numpy(np.searchsorted(union, np.stack(found, axis=1))) for found in ways
     ]  # Q of (T, K)
-    along: list[list[Tensor]] = [[] for _ in ways]
     first, cell_s = 0, features.mel_pool * hop_s
     for spectrum in localizer.spectra(heard.audio):
         agreement = steering.agreement([spectrum], (union * GRID_DEG).tolist())
         middle_s = first * hop_s + (features.mel_pool - 1) / 2 * hop_s
         frames = _frame_of(len(agreement), cell_s, middle_s, len(columns[0]))
-        for q, column in enumerate(columns):
-            at = column[frames][:, None].expand(-1, agreement.shape[1], -1).to(agreement.device)
-            along[q].append(agreement.gather(2, at))
+        at = [column[frames][:, None].expand(-1, agreement.shape[1], -1) for column in columns]
+        yield [agreement.gather(2, one.to(agreement.device)) for one in at]
         first += spectrum.shape[2]
-    return [torch.cat(parts) for parts in along]
 
 
 def _judge(
     localizer: "Localizer",
-    heard: Heard,
-    q: int,
     ways: list[Bins],
-    evidence: Tensor,
+    scores: Tensor,
     response: Floats,
     chosen: choice.Choice,
 ) -> Floats:
     """Judge the ways of one query as :mod:`tselcli.models.choice` judges directions: chances."""
     readout = localizer.checkpoint.readout
-    scores = choice.direction_scores(
-        heard.logits[0, q], heard.picture[0], heard.new, evidence, readout.focus
-    )
     masked = np.array([response[np.arange(len(way)), way].sum() for way in ways])
     total = choice.likeliness(scores.cpu().numpy())
     total = total + float(readout.trust) * masked / max(float(masked.max()), 1e-9)

@@ -1,0 +1,62 @@
+"""What a person should know before believing an answer."""
+
+import numpy as np
+
+from tselcli.acoustics.ambisonics import PLACES
+from tselcli.acoustics.geometry import MicArray
+from tselcli.acoustics.wiring import wiring
+from tselcli.corpora.recording import Levels
+
+DEAD = 1e-3  # peak under which a channel is silent, relative to the loudest: -60 dB
+CLIPPED = 1e-3  # share of clipped samples that is worth a word
+FLAT_M = 1e-3  # microphones closer to a line than this stand on it
+
+
+def cautions_about_recording(levels: Levels, array: MicArray) -> list[str]:
+    """Name silent and clipped channels, counted from 1.
+
+    Args:
+        levels: of all channels of the recording.
+        array: that is said to have recorded it.
+    """
+    wires = wiring(array, len(levels.peak))
+    found = []
+    quiet = levels.peak < DEAD * levels.peak[wires].max()
+    if array.foa is not None:  # sound from the side has no height
+        quiet[wires[PLACES[array.foa][2]]] = False
+    dead = [str(channel + 1) for channel in wires if quiet[channel]]
+    if dead:
+        found.append(f"channel {' and '.join(dead)} is silent; see `tsel doctor`")
+    loud = [channel for channel in wires if levels.clipped[channel] > CLIPPED]
+    if loud:
+        worst = 100 * levels.clipped[loud].max()
+        names = ", ".join(str(channel + 1) for channel in loud)
+        found.append(f"channel {names} is clipped (up to {worst:.1f} % of the samples)")
+    return found
+
+
+def cautions_about_answer(azimuth_deg: float, presence: float | None, array: MicArray) -> list[str]:
+    """Say that a sound is probably absent, or that an array cannot tell front from back."""
+    found = []
+    if presence is not None and presence < 0.5:
+        found.append(
+            f"the sound is probably absent ({100 * presence:.0f} %); the azimuth is a guess"
+        )
+    along = line_of(array)
+    if along is not None:
+        mirrored = (2 * along - azimuth_deg + 180) % 360 - 180
+        found.append(
+            f"microphones in a line hear both sides alike: {mirrored:+.0f} degrees is as likely"
+        )
+    return found
+
+
+def line_of(array: MicArray) -> float | None:
+    """Give the azimuth in degrees of the line on which all microphones stand; None for no line."""
+    if array.foa is not None:
+        return None
+    flat = array.positions[:, :2] - array.positions[:, :2].mean(axis=0)
+    _, spread, axes = np.linalg.svd(flat)
+    if len(spread) > 1 and spread[1] > FLAT_M:
+        return None
+    return float(np.degrees(np.arctan2(axes[0, 1], axes[0, 0])))
