@@ -17,10 +17,12 @@ from typer.core import TyperGroup
 from tselcli.cli_data import data_app
 from tselcli.cli_develop import (
     ADAPT_EXAMPLES,
+    CALIBRATE_EXAMPLES,
     DEVELOPERS,
     DISTILL_EXAMPLES,
     LESSONS_EXAMPLES,
     adapt,
+    calibrate,
     distill,
     lessons,
 )
@@ -277,6 +279,7 @@ app.command("report", epilog=REPORT_EXAMPLES)(lay_out)
 app.command(epilog=LOCALIZE_EXAMPLES)(localize)
 
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
+app.command(rich_help_panel=DEVELOPERS, epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(rich_help_panel=DEVELOPERS, epilog=DISTILL_EXAMPLES)(distill)
 app.command(rich_help_panel=DEVELOPERS, epilog=LESSONS_EXAMPLES)(lessons)
 

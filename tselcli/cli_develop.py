@@ -1,4 +1,4 @@
-"""Commands for those who make models: ``tsel adapt``, ``tsel distill`` and ``tsel lessons``."""
+"""Commands for those who make models: ``tsel adapt``, ``calibrate``, ``distill``, ``lessons``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,7 @@ from tselcli.cli_output import print_json
 
 DEVELOPERS = "For developers"
 ADAPT_EXAMPLES = examples("tsel adapt runs/mine better.safetensors --captions paraphrases.csv")
+CALIBRATE_EXAMPLES = examples("tsel calibrate runs/mine better.safetensors --corpus DIR")
 LESSONS_EXAMPLES = examples("tsel lessons yamnet.tflite lessons.safetensors --corpus DIR")
 DISTILL_EXAMPLES = examples("tsel distill encoder.safetensors --captions captions.csv")
 
@@ -48,6 +49,32 @@ def adapt(
         captions=captions,
         steps=steps,
         batches=batches,
+        seed=seed,
+        device=device.value,
+        jobs=jobs,
+    )
+    print_json(figures)
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder or a file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
+    recipe: Annotated[str, typer.Option(help="Its scenes, validation split.")] = "mask",
+    corpus: CorpusOption = None,
+    count: Annotated[int, typer.Option(min=30, help="Scenes.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the scenes.")] = 0,
+    device: DeviceOption = Device.auto,
+    jobs: JobsOption = ALL_CORES,
+    overrides: Overrides = None,
+) -> None:
+    """Fit a model's choice among directions, and its presence, to your scenes."""
+    from tselcli.commands.calibrate import calibrate
+
+    figures = calibrate(
+        model,
+        out,
+        recipe=read_recipe(recipe, overrides, corpus),
+        count=count,
         seed=seed,
         device=device.value,
         jobs=jobs,

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tselcli.dataset import Trial, padded_others
+from tselcli.calibrating import calibrate, gather
+from tselcli.dataset import Trial, corpus_of, padded_others
 from tselcli.errors import DataError
 from tselcli.metrics import mae, selection_accuracy
 from tselcli.models.checkpoint import (
@@ -90,6 +91,8 @@ class MaskTask:
     def finish(self, path: Path) -> dict[str, Any]:
         """Fit the readout to the best weights on the validation scenes, and save both.
 
+        Choice and presence are fitted to the same scenes then.
+
         Returns:
             The figures before and after.
         """
@@ -103,9 +106,11 @@ class MaskTask:
         best.readout.requires_grad_(True)
         nats = fit_readout(best.readout, evidence)
         best.readout.requires_grad_(False)
+        clips = corpus_of(self.recipe, "val").clips
+        fitted = calibrate(localizer, gather(localizer, self.trials, clips))
         figures = validate(localizer, self.trials)
         after = {f"{name}_fitted": value for name, value in figures.items()}
-        summary = dict(best.figures) | after | {"readout_nats": nats}
+        summary = dict(best.figures) | after | {"readout_nats": nats, "calibration": fitted}
         save_checkpoint(path, best.net, best.readout, best.text, self.recipe, summary)
         return summary
 

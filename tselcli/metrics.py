@@ -209,6 +209,36 @@ def _constant_chance(targets: Angles, others: Angles) -> Figures:
     return _plain(figures)
 
 
+def auroc(evidence: npt.ArrayLike, there: npt.ArrayLike) -> float | None:
+    """Return the chance that what is there has more evidence than what is not; ties count half.
+
+    The area under the receiver operating characteristic, by ranks (Mann and Whitney). None
+    where everything is there, or nothing.
+    """
+    values, flags = np.asarray(evidence, dtype=np.float64), np.asarray(there, dtype=np.bool_)
+    present, absent = int(flags.sum()), int((~flags).sum())
+    if not present or not absent:
+        return None
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((ranks[flags].sum() - present * (present + 1) / 2) / (present * absent))
+
+
+def calibration_error(chances: npt.ArrayLike, right: npt.ArrayLike, bins: int = 10) -> float:
+    """Return the expected calibration error of probabilities, in bins of equal width.
+
+    Args:
+        chances: claimed probability of being right (N,).
+        right: whether it was (N,).
+        bins: of [0, 1].
+    """
+    claimed, was = np.asarray(chances, np.float64), np.asarray(right, np.float64)
+    place = np.minimum((claimed * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    gap = np.abs(np.bincount(place, claimed - was, minlength=bins))
+    return float(gap[count > 0].sum() / len(claimed))
+
+
 def _checked(*arrays: npt.ArrayLike) -> tuple[Angles, Angles, Angles]:
     predicted, targets, others = (np.asarray(array, dtype=np.float64) for array in arrays)
     if others.ndim != 2 or not len(predicted) == len(targets) == len(others) > 0:

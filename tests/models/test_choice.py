@@ -3,10 +3,13 @@ import pytest
 import torch
 
 from tselcli.models.choice import (
+    COLUMNS,
+    Scenery,
+    away,
     candidates,
-    credibility,
     direction_scores,
     heights,
+    judged,
     likeliness,
     newness,
     peaks,
@@ -32,26 +35,65 @@ def test_mirrored_peaks_prefer_the_front():
     assert GRID[peaks(bump((150, 1.0), (30, 1.0)), GRID, 1)].tolist() == [30]
 
 
-def test_candidates_come_from_all_three_responses_once():
-    masked = bump((10, 1.0), (60, 0.4))
-    against = bump((-90, 1.0))
-    everything = bump((-88, 1.0), (12, 0.9))
-    found = GRID[candidates(masked, against, everything, np.ones(90), GRID)].tolist()
-    assert found[:3] == [10, -90, 60]
+def view(masked, against=None, everything=None, begun=None, described=None, left=0.5):
+    flat = np.full(360, 0.1)
+    return Scenery(
+        masked,
+        flat if against is None else against,
+        masked if everything is None else everything,
+        np.ones(90) if begun is None else begun,
+        np.ones(90) if described is None else described,
+        left,
+    )
 
 
-def test_candidates_need_a_beginning_but_the_first():
-    masked = bump((10, 1.0), (60, 0.4))
-    everything = bump((-88, 1.0), (12, 0.9))
-    begun = bump((-88, 1.0), (140, 0.5))[::4]
-    found = GRID[candidates(masked, masked, everything, begun, GRID)].tolist()
-    assert found == [10, -88, 140]
+def test_candidates_come_from_all_responses_and_beginnings_once():
+    scenery = view(
+        bump((10, 1.0), (60, 0.4)),
+        bump((-90, 1.0)),
+        bump((-88, 1.0), (12, 0.9)),
+        bump((-88, 1.0), (140, 0.5))[::4],
+        bump((-36, 1.0))[::4],
+    )
+    found = GRID[candidates(scenery, GRID)].tolist()
+    assert found[0] == 10
+    assert {10, 60, -90, 140, -36} <= set(found)
+    assert -88 not in found
+    assert min(away(a, b) for a in found for b in found if a != b) >= 15
+
+
+def test_the_table_says_what_speaks_for_each_candidate():
+    scenery = view(
+        bump((10, 1.0), (-90, 0.5)),
+        bump((-90, 1.0)),
+        bump((-90, 2.0), (10, 1.0)),
+        bump((-88, 1.0), (12, 0.5))[::4],
+        bump((12, 1.0))[::4],
+        left=0.25,
+    )
+    found = [190, 90]  # bins of 10 and -90 degrees
+    score, mass = np.array([3.0, -3.0]), np.array([1.0, 3.0])
+    table = dict(zip(COLUMNS, judged(scenery, score, mass, found, GRID).T, strict=True))
+    assert table["likeliness"][0] > table["likeliness"][1] + 3
+    np.testing.assert_allclose(table["masked"], [1.0, 0.5])
+    np.testing.assert_allclose(table["left"], [0.0, 0.125], atol=1e-6)
+    np.testing.assert_allclose(table["everything"], [0.5, 1.0])
+    np.testing.assert_allclose(table["begun"], np.log([0.5, 1.0]), atol=0.05)
+    np.testing.assert_allclose(table["described"], [0.0, np.log(1e-3)], atol=0.05)
+    np.testing.assert_allclose(np.exp(table["cells"]), [0.251, 0.751])
+
+
+def test_silence_in_a_response_is_finite():
+    nothing = np.zeros(360)
+    scenery = view(nothing, nothing, nothing, np.zeros(90), np.zeros(90))
+    table = judged(scenery, np.zeros(1), np.zeros(1), [0], GRID)
+    assert np.isfinite(table).all()
 
 
 def test_a_match_can_be_no_better_than_a_match():
     poor, good, better = likeliness(np.array([-3.0, 4.0, 9.0]))
-    assert better - good < 0.2
-    assert good - poor > 10
+    assert better - good < 0.1
+    assert good - poor > 3
 
 
 def test_a_short_good_match_beats_a_long_poor_one():
@@ -114,10 +156,3 @@ def test_heights_are_read_off_the_nearest_bins_around_the_cut():
     histogram[0], histogram[45] = 2.0, 1.0  # -180 and 0 degrees
     found = heights(histogram, np.array([179.0, -177.0, 3.0, 90.0]))
     assert found.tolist() == [1.0, 1.0, 0.5, 0.0]
-
-
-def test_where_few_sounds_begin_nobody_stands():
-    loud, weak, wall, none = credibility(np.array([1.0, 0.4, 0.02, 0.0]))
-    assert loud == 0
-    assert weak == pytest.approx(1.1 * np.log(0.4))
-    assert none < wall < weak - 1.0

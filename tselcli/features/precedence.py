@@ -53,16 +53,24 @@ class OnsetHistogram:
         self.sample_rate = sample_rate
         self.steer = steering(mics, azimuth_deg, sample_rate, n_fft).to(device)
 
-    def __call__(self, audio: Sound) -> Tensor:
-        """Count over a whole recording (C, N), as `count_onsets`: (A,)."""
-        return count_onsets(audio, self.sample_rate, len(self.steer), self._listen)
+    def __call__(self, audio: Sound, masks: Tensor | None = None, cell_s: float = 1.0) -> Tensor:
+        """Count over a whole recording (C, N), as `count_onsets`: (1 + Q, A)."""
+        size = len(self.steer)
+        return count_onsets(audio, self.sample_rate, size, self._listen, masks, cell_s)
 
     def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         agreement = cell_agreement(cross_phat(spectrum)[0], self.steer, share, 1)
         return reference_power(spectrum), agreement
 
 
-def count_onsets(audio: Sound, sample_rate: int, size: int, listen: Listener) -> Tensor:
+def count_onsets(
+    audio: Sound,
+    sample_rate: int,
+    size: int,
+    listen: Listener,
+    masks: Tensor | None = None,
+    cell_s: float = 1.0,
+) -> Tensor:
     """Count where sounds begin over a whole recording, block by block.
 
     Args:
@@ -72,22 +80,36 @@ def count_onsets(audio: Sound, sample_rate: int, size: int, listen: Listener) ->
         listen: gives from a spectrum (1, C, T, F) and the weight of every band in every bin
             (M, F) the power (1, T, F), and the agreement of every cell with every direction
             (T, M, A).
+        masks: of described sounds, in [0, 1], over cells of time and mel bands (Q, T', M').
+        cell_s: duration of such a cell in seconds.
 
     Returns:
-        Votes for every direction of the grid (A,), not negative; zeros for silence and for
-        a recording shorter than one window.
+        Votes for every direction of the grid, not negative, (1 + Q, A): of all sounds, and of
+        each described one. Zeros for silence and for a recording shorter than one window.
     """
     n_fft, hop = _window(sample_rate)
+    described = _in_bands(masks)
     bands = mel_bands(sample_rate, n_fft, N_BANDS).to(audio.device)
-    total, before = torch.zeros(size, device=audio.device), None
+    total = torch.zeros(1 + len(described), size, device=audio.device)
+    before = None
     share, step = spread_share(bands), BLOCK * hop
     for start in range(0, audio.shape[-1] - n_fft + 1, step):
         piece = audio[:, start : start + step + n_fft - hop]
         heard, agreement = listen(stft(piece[None], n_fft, hop, centred=False), share)
         power = mel_power(heard, bands, 1)[0]
         new, before = onsets(power, DECAY, before)
-        total = total + votes(agreement, power, new)
+        middle_s = (start + n_fft / 2 + hop * torch.arange(len(power))) / sample_rate
+        cells = (middle_s / cell_s).long().clamp_max(max(0, described.shape[1] - 1))
+        share_of = described[:, cells.to(described.device)]
+        total = total + votes(agreement, power, new, share_of)
     return total
+
+
+def _in_bands(masks: Tensor | None) -> Tensor:
+    """Average masks (Q, T', M') over the mel bands that make up one of ours: (Q, T', 16)."""
+    if masks is None:
+        return torch.zeros(0, 1, N_BANDS)
+    return torch.nn.functional.adaptive_avg_pool1d(masks, N_BANDS)
 
 
 def _window(sample_rate: int) -> tuple[int, int]:
@@ -95,18 +117,22 @@ def _window(sample_rate: int) -> tuple[int, int]:
     return 2 * round(WINDOW_S * sample_rate / 2), max(1, round(HOP_S * sample_rate))
 
 
-def votes(agreement: Tensor, power: Tensor, new: Tensor) -> Tensor:
+def votes(agreement: Tensor, power: Tensor, new: Tensor, described: Tensor) -> Tensor:
     """Let every cell vote for its direction; the purer, louder and newer, the more it counts.
 
     Args:
         agreement: with a grid of directions, (T, M, A).
         power: (T, M).
         new: of `onsets` (T, M).
+        described: share of each described sound in every cell (Q, T, M).
 
     Returns:
-        The histogram (A,), not normalised; those of several blocks add up.
+        Histograms (1 + Q, A), not normalised; those of several blocks add up. The first is of
+        all cells, the others are of the described sounds.
     """
     weight = power**LOUD * new * agreement.amax(dim=-1).clamp_min(0) ** PURE
     chosen = weight > 0
     share = torch.softmax(SHARP * agreement[chosen], dim=-1)
-    return weight[chosen] @ share
+    shares = torch.cat([torch.ones_like(weight[None]), described.to(weight)])
+    histogram: Tensor = (shares * weight)[:, chosen] @ share
+    return histogram

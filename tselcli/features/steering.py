@@ -62,8 +62,16 @@ class Steering(Protocol):
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
 
-    def onsets(self, audio: Sound) -> Tensor:
-        """Count where sounds begin in a recording (C, N), over the coarse grid (H,)."""
+    def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
+        """Count where sounds begin in a recording (C, N).
+
+        Args:
+            audio: (C, N).
+            masks: of described sounds, over cells of 2 x 2 points of the picture (Q, T'/2, M/2).
+
+        Returns:
+            Over the coarse grid (1 + Q, H): of all sounds, and of each described one.
+        """
 
 
 class MicSteering:
@@ -84,6 +92,7 @@ class MicSteering:
         self.bands = mel_bands(rate, features.n_fft, features.n_mels).to(device)
         self.steer = steering(mics, azimuth_deg, rate, features.n_fft).to(device)
         self.histogram = OnsetHistogram(mics, azimuth_deg[::coarse], rate, device)
+        self.cell_s = 2 * features.mel_pool * features.hop / rate
 
     def reference(self, audio: Sound) -> Sound:
         """As `Steering.reference`: all microphones."""
@@ -121,9 +130,9 @@ class MicSteering:
         parts = [cell_agreement(cross_phat(part)[0], steer, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
-    def onsets(self, audio: Sound) -> Tensor:
+    def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""
-        return self.histogram(audio)
+        return self.histogram(audio, masks, self.cell_s)
 
 
 class FoaSteering:
@@ -142,6 +151,7 @@ class FoaSteering:
         self.rate, self.pool = features.sample_rate, features.mel_pool
         self.bands = mel_bands(self.rate, features.n_fft, features.n_mels).to(device)
         self.azimuths, self.coarse = azimuth_deg, azimuth_deg[::coarse]
+        self.cell_s = 2 * features.mel_pool * features.hop / self.rate
 
     def reference(self, audio: Sound) -> Sound:
         """As `Steering.reference`: W, which is what a microphone there would hear."""
@@ -178,9 +188,10 @@ class FoaSteering:
         parts = [foa_agreement(intensity(part)[0], grid, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
-    def onsets(self, audio: Sound) -> Tensor:
+    def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""
-        return count_onsets(audio, self.rate, len(self.coarse), self._listen)
+        size = len(self.coarse)
+        return count_onsets(audio, self.rate, size, self._listen, masks, self.cell_s)
 
     def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         agreement = foa_agreement(intensity(spectrum)[0], self.coarse, share, 1)

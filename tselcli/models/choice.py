@@ -2,14 +2,20 @@
 
 Steering under the mask adds up evidence, so a long sound that fits a little can outweigh a short
 one that fits well. Here the directions come first: the peaks of the response under the mask,
-under what the mask leaves, and under everything. Every cell is shared among them by its phase,
-and each direction is scored by the mean logit of its own cells, which is what the network was
-trained to get right (:func:`tselcli.models.losses.choice_loss`).
+under what the mask leaves, and under everything, and the directions in which most sounds begin.
+Every cell is shared among them by its phase, and each is judged by what speaks for it:
 
-Walls make directions too. Cells count by how much of them is new, since an echo comes later than
-its sound, and a sound must have begun in a direction
-(:class:`tselcli.features.precedence.OnsetHistogram`). The constants were set on scenes of one
-and of two sources from the validation split.
+    likeliness   how well its cells fit, the mean logit of them
+    masked       its share of the response under the mask
+    left         how much of what the mask leaves comes from there
+    everything   its share of the response without a mask
+    begun        how many sounds began there (log), for walls make directions too
+    described    how many of those that fit the description (log)
+    cells        its share of the cells (log)
+
+The score is a weighted sum, and its softmax over the candidates is the probability that each is
+the answer: a conditional logit (D. McFadden, "Conditional logit analysis of qualitative choice
+behavior", 1974). The weights are fitted on validation scenes (`tselcli.models.calibration`).
 """
 
 from dataclasses import dataclass
@@ -27,12 +33,35 @@ Array = npt.NDArray[np.float64]
 
 DECAY = 0.8  # of an echo's power from one cell to the next, 40 ms: 1 dB
 HEIGHT_STEP_DEG = 4.0  # grid of the histogram
-HEIGHT_LEAST = 0.06  # share of the highest bin that a candidate needs
-HEIGHT_TRUST = 1.1  # weight of the log height in the score
-MATCH_TRUST, MATCH_BIAS = 2.7, -1.0  # of the mean logit: beyond a match, more is no better
+MATCH_BIAS = -1.0  # of the mean logit: beyond a match, more is no better
+LEAST_HEIGHT, LEAST_SHARE = 1e-3, 1e-3  # under which logarithms fall no further
+LEFT_POWER = 3  # of one minus the mask: what it leaves
+DESCRIBED_POWER = 2  # of the mask over beginnings
+COLUMNS = ("likeliness", "masked", "left", "everything", "begun", "described", "cells")
 APART_DEG = 15.0  # candidates closer than this are one
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """What a recording shows in every direction, for one query.
+
+    Attributes:
+        masked: response under the query's mask, over the grid (A,).
+        against: response under what the mask leaves (A,).
+        everything: response without a mask (A,).
+        begun: histogram of beginnings, on a grid of its own over the circle (H,).
+        described: the same of beginnings that fit the query (H,).
+        left: share of the recording that the mask leaves, [0, 1].
+    """
+
+    masked: Array
+    against: Array
+    everything: Array
+    begun: Array
+    described: Array
+    left: float
 
 
 @dataclass(frozen=True)
@@ -41,12 +70,18 @@ class Choice:
 
     Attributes:
         posterior: over the grid, sums to 1 (A,).
-        candidates: directions that were asked, bins of the grid.
-        begun: how many sounds began in each direction (A',).
+        candidates: directions that were asked, bins of the grid, the likeliest first (K).
+        azimuth_deg: of the candidates, finer than the grid (K,).
+        log_chances: of the candidates, nats, descending (K,).
+        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 7).
+        begun: how many sounds began in each direction (H,).
     """
 
     posterior: Array
     candidates: list[int]
+    azimuth_deg: Array
+    log_chances: Array
+    table: Array
     begun: Array
 
 
@@ -62,21 +97,35 @@ def heights(histogram: Array, azimuths: Array) -> Array:
     return np.asarray(histogram[bins % size].max(axis=1) / max(float(histogram.max()), 1e-30))
 
 
-def credibility(height: Array) -> Array:
-    """Judge without a query whether somebody stands in a direction, or a wall.
-
-    Args:
-        height: of :func:`heights` (K,).
-
-    Returns:
-        What to add to the score of each direction (K,), nats.
-    """
-    return np.asarray(HEIGHT_TRUST * np.log(np.maximum(height, 1e-3)))
-
-
 def likeliness(score: Array) -> Array:
     """Judge by the mean logits (K,) of :func:`direction_scores` whether it is the sound: nats."""
-    return np.asarray(-MATCH_TRUST * np.logaddexp(0.0, -(score + MATCH_BIAS)))
+    return np.asarray(-np.logaddexp(0.0, -(score + MATCH_BIAS)))
+
+
+def judged(view: Scenery, score: Array, mass: Array, found: list[int], grid: Array) -> Array:
+    """Lay out what speaks for each candidate, a column for each of `COLUMNS`.
+
+    Args:
+        view: of the recording, for one query.
+        score: mean logit of each candidate's cells (K,).
+        mass: weight of each candidate's cells (K,).
+        found: bins of the grid (K).
+        grid: azimuths in degrees (A,).
+
+    Returns:
+        (K, 7).
+    """
+    loudest = max(float(view.everything.max()), 1e-9)
+    columns = [
+        likeliness(score),
+        view.masked[found] / max(float(view.masked.max()), 1e-9),
+        view.left * view.against[found] / loudest,
+        view.everything[found] / loudest,
+        np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT)),
+        np.log(np.maximum(heights(view.described, grid[found]), LEAST_HEIGHT)),
+        np.log(mass / max(float(mass.sum()), 1e-9) + LEAST_SHARE),
+    ]
+    return np.stack(columns, axis=1)
 
 
 def steering_weights(
@@ -94,33 +143,26 @@ def steering_weights(
         Against each query (Q, T, M), and for everything (1, T, M).
     """
     loud = torch.exp(energy * 8 * 2.302585 * (picture - 1)) * (picture > AUDIBLE) * new
-    against = torch.sigmoid(-fine(logits[None], picture.shape[0])[0]) ** 3
+    against = torch.sigmoid(-fine(logits[None], picture.shape[0])[0]) ** LEFT_POWER
     return against * loud, loud[None]
 
 
-def candidates(
-    masked: Array, against: Array, everything: Array, begun: Array, grid: Array
-) -> list[int]:
-    """Collect directions worth asking, best first.
+def candidates(view: Scenery, grid: Array) -> list[int]:
+    """Collect directions worth asking: indices into the grid, at least 15 degrees apart.
 
-    Args:
-        masked: response under the query's mask (A,).
-        against: response under what the mask leaves (A,).
-        everything: response without a mask (A,).
-        begun: histogram of onsets, on a grid of its own over the circle (H,).
-        grid: azimuths in degrees (A,).
-
-    Returns:
-        Indices into the grid, at least 15 degrees apart. But for the first, all of them are
-        directions in which sounds began.
+    The highest peak of the response under the mask is the first, and the only one where nothing
+    can be heard to begin, as in a recording of a few milliseconds.
     """
-    first, *second = peaks(masked, grid, 2)
-    asked = [*peaks(against, grid, 1), *peaks(everything, grid, 2), *second]
-    coarse = grid[:: len(grid) // len(begun)]
-    asked += [k * (len(grid) // len(begun)) for k in peaks(begun, coarse, 2)]
-    seen = heights(begun, grid[asked]) >= HEIGHT_LEAST
-    found = [first]
-    for index in (index for index, here in zip(asked, seen, strict=True) if here):
+    if not view.begun.any():
+        return peaks(view.masked, grid, 1)
+    step = len(grid) // len(view.begun)
+    asked = [*peaks(view.masked, grid, 3), *peaks(view.against, grid, 2)]
+    asked += peaks(view.everything, grid, 4)
+    for histogram in (view.begun, view.described):
+        if histogram.any():
+            asked += [k * step for k in peaks(histogram, grid[::step], 3)]
+    found: list[int] = []
+    for index in asked:
         if all(away(grid[index], grid[other]) >= APART_DEG for other in found):
             found.append(index)
     return found

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -22,12 +21,13 @@ from tselcli.features.stft import log_mel, mel_bands, mel_power, reference_power
 from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
+from tselcli.models.choosing import choose
 from tselcli.models.estimate import estimate_logits
 from tselcli.models.hearing import open_sound, prepare
 from tselcli.models.live import Moment, stream
 from tselcli.models.masks import CellMask, cell_mask
-from tselcli.models.posterior import AZIMUTHS, find_peaks, peak_azimuth
-from tselcli.models.scoring import mean_scores, query_groups
+from tselcli.models.posterior import AZIMUTHS, find_peaks
+from tselcli.models.scoring import query_groups
 from tselcli.models.track import Heard, Track, follow
 
 
@@ -171,11 +171,10 @@ class Localizer:
             logits = estimate_logits(self, reference, estimate)
             presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture))[0]
         new = choice.newness(picture[0])
-        begun = steering.onsets(audio).double().cpu().numpy()
         answers = []
         for some in query_groups(len(queries), picture):
             heard = Heard(audio, picture, logits[:, some], new, array)
-            choices = self._choices(heard, begun)
+            choices = choose(self, heard)
             tracks: list[Track | None] = [None] * len(choices)
             if track:
                 tracks = [*follow(self, heard, queries[some], choices)]
@@ -187,41 +186,19 @@ class Localizer:
                 answers.append(replace(found, track=followed, mask=cells))
         return answers
 
+    @torch.no_grad()
+    def hear(self, audio: Sound, queries: Sequence[str], array: MicArray) -> Heard:
+        """Let the network listen to a sound of :meth:`prepare`; what it heard can be asked."""
+        picture = self.picture(self.steering(array).reference(audio))
+        logits, _ = self.match(picture, queries)
+        return Heard(audio, picture, logits, choice.newness(picture[0]), array)
+
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
     ) -> list[Track]:
         """Follow each described sound; arguments and errors are those of :meth:`locate`."""
         answers = self.locate(signal, sample_rate, queries, array, track=True)
         return [answer.track for answer in answers if answer.track is not None]
-
-    def _choices(self, heard: Heard, histogram: npt.NDArray[Any]) -> list[choice.Choice]:
-        """Choose among the directions that can be heard, for every query."""
-        audio, picture, logits, new = heard.audio, heard.picture, heard.logits, heard.new
-        readout, steering = self.checkpoint.readout, self.steering(heard.array)
-        masked = readout.weights(logits, picture)[0] * new
-        left = choice.steering_weights(logits[0], picture[0], new, readout.energy)
-        rows = self.response(audio, torch.cat([masked, *left]), heard.array).cpu().numpy()
-        count = len(masked)
-        asked = [
-            choice.candidates(rows[q], rows[count + q], rows[-1], histogram, AZIMUTHS)
-            for q in range(count)
-        ]
-        union = sorted({index for found in asked for index in found})
-        columns = [[union.index(index) for index in found] for found in asked]
-        evidence = (steering.agreement([part], union) for part in self.spectra(audio))
-        blocks = ([part[..., some] for some in columns] for part in evidence)
-        scores = mean_scores(blocks, logits[0], picture[0], new, readout.focus)
-        choices = []
-        for q, found in enumerate(asked):
-            masked_share = rows[q][found] / max(float(rows[q].max()), 1e-9)
-            total = choice.likeliness(scores[q].cpu().numpy()) + float(readout.trust) * masked_share
-            total = total + choice.credibility(choice.heights(histogram, AZIMUTHS[found]))
-            chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
-            sources = (rows[q], rows[count + q], rows[-1])
-            azimuths = np.array([peak_azimuth(sources, index) for index in found])
-            posterior = choice.posterior_of(azimuths, chances / chances.sum(), AZIMUTHS)
-            choices.append(choice.Choice(posterior, found, histogram))
-        return choices
 
     def prepare(self, signal: npt.NDArray[Any], sample_rate: int, array: MicArray) -> Tensor:
         """Check a recording (C, N) and bring it to the model's rate; ambisonics to ACN, SN3D.

@@ -215,20 +215,26 @@ class MaskNet(nn.Module):
         return matched + self.bias
 
     def presence_logits(self, logits: Tensor, picture: Tensor) -> Tensor:
-        """Judge whether each described sound is there at all.
+        """Judge whether each described sound is there at all: log-odds (B, Q).
+
+        Arguments are those of :meth:`pooled`.
+        """
+        return self.presence[0] * self.pooled(logits, picture) + self.presence[1]
+
+    def pooled(self, logits: Tensor, picture: Tensor) -> Tensor:
+        """Average the votes of all cells for each described sound.
 
         Args:
             logits: (B, Q, T/2, M/2) of :meth:`logits`.
             picture: (B, T, M) log-mel; silent cells do not vote.
 
         Returns:
-            Log-odds (B, Q). The votes are averaged with a weight that grows with their own
-            value, so a short sound in a long recording is enough.
+            (B, Q). A vote's weight grows with its own value, so a short sound in a long recording
+            is enough.
         """
         audible = (coarse(picture) > 0.4).to(logits.dtype)[:, None] + 1e-4
         shares = torch.softmax((logits.detach() + audible.log()).flatten(2), dim=-1)
-        pooled = (shares * logits.flatten(2)).sum(dim=-1)
-        return self.presence[0] * pooled + self.presence[1]
+        return (shares * logits.flatten(2)).sum(dim=-1)
 
 
 class Readout(nn.Module):
@@ -247,8 +253,8 @@ class Readout(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
         # Of the choice among directions (tselcli.models.choice):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
-        self.trust = nn.Parameter(torch.tensor(4.0))  # in the response under the mask
-        self.contrast = nn.Parameter(torch.tensor(0.7))  # of the scores, for the confidence
+        # Of what speaks for a direction (choice.COLUMNS); fitted at the end of training.
+        self.choice = nn.Parameter(torch.tensor([0.7, 2.3, -4.5, -2.0, 0.8, 0.3, 0.5]))
 
     def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Weigh the cells for steering.

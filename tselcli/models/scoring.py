@@ -17,7 +17,7 @@ MAX_CELLS = 2**24  # of the pictures of all queries that are weighed at once: 64
 
 def mean_scores(
     blocks: Iterable[Sequence[Tensor]], logits: Tensor, picture: Tensor, new: Tensor, focus: Tensor
-) -> list[Tensor]:
+) -> list[tuple[Tensor, Tensor]]:
     """Average the logits over the cells of each direction, as `choice.direction_scores`.
 
     Args:
@@ -28,7 +28,7 @@ def mean_scores(
         focus: how sharply points are shared among directions, a scalar.
 
     Returns:
-        For every query (K,).
+        For every query the averages (K,), and the weight of the cells behind each (K,).
     """
     points = [fine(one[None, None], len(picture))[0, 0] for one in logits]
     totals: list[Tensor | float] = [0.0] * len(points)
@@ -42,7 +42,7 @@ def mean_scores(
             totals[q], masses[q] = totals[q] + total, masses[q] + mass
         first = last
     return [
-        torch.as_tensor(total) / torch.as_tensor(mass).clamp_min(1e-6)
+        (torch.as_tensor(total) / torch.as_tensor(mass).clamp_min(1e-6), torch.as_tensor(mass))
         for total, mass in zip(totals, masses, strict=True)
     ]
 

@@ -36,7 +36,11 @@ GRID_DEG = 2
 GRID = AZIMUTHS[::GRID_DEG]
 REACH = 3  # bins from one frame to the next: up to 60 degrees per second
 TURN_COST = 0.1  # of a bin
-MOVE_COST = 0.5  # of a way that does not rest, nats
+MOVE_COST = 0.5  # of a way that does not rest
+MATCH_TRUST, MASKED_TRUST, BEGUN_TRUST = 2.7, 4.0, 1.1  # of what speaks for a way
+CONTRAST = 0.7  # of the sum, in nats
+BEGUN_LEAST = 0.06  # share of the highest bin of beginnings that a direction needs
+MOST_WAYS = 5  # directions whose ways are looked at
 WINDOW_FRAMES = 5  # that a frame's response is gathered from
 GAIN = 20.0  # of the response, which is in [-1, 1], for a frame with enough sound
 ENOUGH = 0.05  # share of the strongest frame's weight at which a frame counts half
@@ -110,7 +114,7 @@ def follow(
     responses, masses = _frame_responses(localizer, heard, weights, total)
     worths = [_worth(response, mass) for response, mass in zip(responses, masses, strict=True)]
     ways = [
-        _ways(worth, response, chosen.candidates)
+        _ways(worth, response, _likely(chosen))
         for worth, response, chosen in zip(worths, responses, choices, strict=True)
     ]
     focus, blocks = localizer.checkpoint.readout.focus, _evidence_along(localizer, heard, ways)
@@ -118,7 +122,7 @@ def follow(
     actives = _active(localizer, heard, total)
     tracks = []
     for q, query in enumerate(queries):
-        chances = _judge(localizer, ways[q], scores[q], responses[q], choices[q])
+        chances = _judge(ways[q], scores[q][0], responses[q], choices[q])
         best = int(chances.argmax())  # several ways may lead along the same source
         azimuth = refined(ways[q][best], responses[q], GRID_DEG)
         near = [choice.away(GRID[way], GRID[ways[q][best]]) <= LOBE_DEG for way in ways[q]]
@@ -179,6 +183,13 @@ def _worth(response: Floats, mass: Floats) -> Floats:
     return np.asarray(GAIN * around / (behind + enough)[:, None])
 
 
+def _likely(chosen: choice.Choice) -> list[int]:
+    """Keep the likeliest directions; all but the first are some in which sounds begin."""
+    first, *others = chosen.candidates
+    seen = choice.heights(chosen.begun, AZIMUTHS[chosen.candidates])[1:] >= BEGUN_LEAST
+    return [first, *(k for k, here in zip(others, seen, strict=True) if here)][:MOST_WAYS]
+
+
 def _ways(worth: Floats, response: Floats, candidates: list[int]) -> list[Bins]:
     """Find two ways through each candidate, at rest and the best there is: 2 K of (T,).
 
@@ -214,22 +225,15 @@ def _evidence_along(
         first += spectrum.shape[2]
 
 
-def _judge(
-    localizer: "Localizer",
-    ways: list[Bins],
-    scores: Tensor,
-    response: Floats,
-    chosen: choice.Choice,
-) -> Floats:
-    """Judge the ways of one query as :mod:`tselcli.models.choice` judges directions: chances."""
-    readout = localizer.checkpoint.readout
+def _judge(ways: list[Bins], scores: Tensor, response: Floats, chosen: choice.Choice) -> Floats:
+    """Judge the ways of one query by what speaks for directions, summed along them: chances."""
     masked = np.array([response[np.arange(len(way)), way].sum() for way in ways])
-    total = choice.likeliness(scores.cpu().numpy())
-    total = total + float(readout.trust) * masked / max(float(masked.max()), 1e-9)
-    heights = [choice.heights(chosen.begun, GRID[np.unique(way)]).sum() for way in ways]
-    total = total + choice.credibility(np.minimum(heights, 1.0))
+    begun = [choice.heights(chosen.begun, GRID[np.unique(way)]).sum() for way in ways]
+    total = MATCH_TRUST * choice.likeliness(scores.cpu().numpy())
+    total = total + MASKED_TRUST * masked / max(float(masked.max()), 1e-9)
+    total = total + BEGUN_TRUST * np.log(np.clip(begun, choice.LEAST_HEIGHT, 1.0))
     total = total - MOVE_COST * np.array([len(np.unique(way)) > 1 for way in ways])
-    chances = np.exp(float(readout.contrast) * np.round(total - total.max(), 2))
+    chances = np.exp(CONTRAST * np.round(total - total.max(), 2))
     return np.asarray(chances / chances.sum())
 
 

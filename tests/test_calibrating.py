@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from tselcli.calibrating import LEAST_SCENES, Evidence, calibrate, gather
+from tselcli.commands.calibrate import calibrate as command
+from tselcli.dataset import corpus_of, fresh_trials
+from tselcli.models.calibration import Question
+from tselcli.models.checkpoint import find_model, load_checkpoint
+from tselcli.models.localizer import Localizer
+from tselcli.recipe import load_recipe
+
+SHORT = ["scene.duration_s=1.0", "scene.room.max_order=2"]
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return load_recipe("tiny", SHORT)
+
+
+def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
+    localizer = Localizer.load()
+    trials = [*fresh_trials(recipe, "val", 3, 3, 1)]
+    clips = corpus_of(recipe, "val").clips
+    evidence = gather(localizer, iter(trials), clips)
+    assert evidence.asked == 6
+    assert evidence.there == [True, True, False, False] * 3
+    assert len(evidence.pooled) == 12
+    assert 1 <= len(evidence.questions) <= 6
+    for asked in evidence.questions:
+        assert asked.table.shape[1] == 7
+        assert 0 <= asked.answer < len(asked.table)
+    again = gather(localizer, iter(trials), clips)
+    assert again.pooled == evidence.pooled
+
+
+def test_too_few_scenes_change_nothing():
+    localizer = Localizer.load()
+    before = localizer.checkpoint.readout.choice.clone()
+    few = [Question(np.eye(2, 7), 0)] * (LEAST_SCENES - 1)
+    assert calibrate(localizer, Evidence(few, 30, [], [])) == {"questions": 30}
+    assert localizer.checkpoint.readout.choice.equal(before)
+
+
+def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path):
+    out = tmp_path / "fitted.safetensors"
+    figures = command("mask-compact", out, recipe=recipe, count=30, seed=4, device="cpu", jobs=1)
+    assert figures["questions"] == 50  # of 20 scenes of two sources and 10 of one
+    assert 0.4 < figures["offered"] <= 1
+    assert 0.5 < figures["auroc"] <= 1
+    old, new = load_checkpoint(str(find_model("mask-compact"))), load_checkpoint(str(out))
+    assert new.figures["calibration"] == figures
+    assert not new.readout.choice.equal(old.readout.choice)
+    assert new.readout.band.equal(old.readout.band)
+    assert all(
+        value.equal(old.net.state_dict()[name])
+        for name, value in new.net.state_dict().items()
+        if name != "presence"
+    )

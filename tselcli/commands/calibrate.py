@@ -1,0 +1,65 @@
+"""``tsel calibrate``: fit a model's choice among directions, and its presence, to your scenes."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from tselcli.calibrating import calibrate as fit
+from tselcli.calibrating import gather
+from tselcli.console import progress_bar
+from tselcli.dataset import corpus_of, fresh_trials
+from tselcli.models.checkpoint import load_checkpoint, save_checkpoint
+from tselcli.models.localizer import Localizer
+from tselcli.models.training import pick_device
+from tselcli.recipe import Recipe
+
+
+def calibrate(
+    model: str,
+    out: Path,
+    *,
+    recipe: Recipe,
+    count: int = 300,
+    seed: int = 0,
+    device: str = "auto",
+    jobs: int = 2,
+) -> dict[str, Any]:
+    """Fit what turns evidence into chances to scenes of the validation split.
+
+    Two thirds of the scenes are those of the recipe, one third are of a single source, so that
+    a wall is not taken for a source where there is no second one.
+
+    Args:
+        model: bundled name, run folder or file.
+        out: safetensors file to write.
+        recipe: whose scenes, validation split.
+        count: scenes.
+        seed: of the scenes.
+        device: auto, cpu, cuda or mps.
+        jobs: processes that render.
+
+    Returns:
+        As :func:`tselcli.calibrating.calibrate`.
+
+    Raises:
+        DataError: no validation clips.
+        CheckpointError: the model cannot be loaded.
+    """
+    checkpoint = load_checkpoint(model, pick_device(device))
+    single = recipe.scene.model_copy(update={"directional": 1, "additive": 0})
+    alone = recipe.model_copy(update={"scene": single})
+    few = count // 3
+    trials = itertools.chain(
+        fresh_trials(recipe, "val", seed, count - few, jobs),
+        fresh_trials(alone, "val", seed + 1, few, jobs),
+    )
+    localizer = Localizer(checkpoint)
+    clips = corpus_of(recipe, "val").clips
+    with progress_bar("validation scenes", count) as advance:
+        shown = (trial for trial in trials if advance() is None)
+        evidence = gather(localizer, shown, clips)
+    figures = fit(localizer, evidence)
+    kept = dict(checkpoint.figures) | {"calibration": figures}
+    parts = (checkpoint.net, checkpoint.readout, checkpoint.text, checkpoint.recipe)
+    save_checkpoint(out, *parts, kept)
+    return figures

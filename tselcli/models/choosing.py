@@ -1,0 +1,74 @@
+"""From what the network heard to a choice among directions, for every query."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tselcli.models import choice
+from tselcli.models.posterior import AZIMUTHS, peak_azimuth
+from tselcli.models.scoring import mean_scores
+from tselcli.models.track import Heard
+
+if TYPE_CHECKING:
+    from tselcli.models.localizer import Localizer
+
+Floats = choice.Array
+
+
+def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
+    """Choose among the directions that can be heard, for every query of a recording."""
+    views = survey(localizer, heard)
+    asked = [choice.candidates(view, AZIMUTHS) for view in views]
+    union = sorted({index for found in asked for index in found})
+    columns = [[union.index(index) for index in found] for found in asked]
+    steering, readout = localizer.steering(heard.array), localizer.checkpoint.readout
+    evidence = (steering.agreement([part], union) for part in localizer.spectra(heard.audio))
+    blocks = ([part[..., some] for some in columns] for part in evidence)
+    sums = mean_scores(blocks, heard.logits[0], heard.picture[0], heard.new, readout.focus)
+    weights = readout.choice.double().cpu().numpy()
+    choices = []
+    for view, found, (score, mass) in zip(views, asked, sums, strict=True):
+        table = choice.judged(view, _array(score), _array(mass), found, AZIMUTHS)
+        choices.append(_chosen(view, found, table, weights))
+    return choices
+
+
+def survey(localizer: "Localizer", heard: Heard) -> list[choice.Scenery]:
+    """Look at a recording in all directions, for every query."""
+    picture, logits, new = heard.picture, heard.logits, heard.new
+    readout = localizer.checkpoint.readout
+    masked = readout.weights(logits, picture)[0] * new
+    left, everything = choice.steering_weights(logits[0], picture[0], new, readout.energy)
+    weights = torch.cat([masked, left, everything])
+    rows = _array(localizer.response(heard.audio, weights, heard.array))
+    total = everything.sum().clamp_min(1e-12)
+    shares = (left.sum(dim=(1, 2)) / total).tolist()
+    likely = torch.sigmoid(logits[0]) ** choice.DESCRIBED_POWER
+    begun = _array(localizer.steering(heard.array).onsets(heard.audio, likely))
+    count = len(masked)
+    return [
+        choice.Scenery(rows[q], rows[count + q], rows[-1], begun[0], begun[1 + q], shares[q])
+        for q in range(count)
+    ]
+
+
+def _chosen(
+    view: choice.Scenery, found: list[int], table: Floats, weights: Floats
+) -> choice.Choice:
+    """Turn what speaks for each candidate into chances; the likeliest goes first."""
+    # A line of microphones gives mirrored candidates: equal but for rounding, the front first.
+    total = np.round(table @ weights, 2)
+    order = np.argsort(-total, kind="stable")
+    chances = np.exp(total - total.max())
+    chances /= chances.sum()
+    sources = (view.masked, view.against, view.everything)
+    azimuths = np.array([peak_azimuth(sources, index) for index in found])
+    posterior = choice.posterior_of(azimuths, chances, AZIMUTHS)
+    ranked, logs = [found[k] for k in order], np.log(chances[order] + 1e-12)
+    return choice.Choice(posterior, ranked, azimuths[order], logs, table[order], view.begun)
+
+
+def _array(values: Tensor) -> Floats:
+    return np.asarray(values.double().cpu().numpy())
