@@ -28,7 +28,7 @@ def adapt(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder or a file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
     captions: Annotated[
-        list[Path], typer.Option(help="CSV with the columns label,caption; repeatable.")
+        list[str], typer.Option(help="CSV of label,caption, or: paraphrases. Repeatable.")
     ],
     recipe: Annotated[str, typer.Option(help="Its corpus gives the sounds.")] = "mask",
     corpus: CorpusOption = None,

@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import numpy as np
-import pytest
 import torch
 
 from tselcli.commands import adapt
-from tselcli.commands.adapt import Heard, _add_captions, _teach, owners
+from tselcli.commands.adapt import Heard, _teach, owners
 from tselcli.corpora.clip import Clip
-from tselcli.errors import DataError
 from tselcli.models.checkpoint import Checkpoint, build_net
 from tselcli.models.encoders import CompactTextEncoder
 from tselcli.models.losses import ABSENT, UNDECIDED
@@ -30,22 +26,6 @@ def test_owners_are_sources_absent_or_undecided():
         [1, 0, ABSENT, UNDECIDED],
         [UNDECIDED, ABSENT, ABSENT, 0],
     ]
-
-
-def test_captions_are_added_to_their_label_only(tmp_path):
-    (tmp_path / "more.csv").write_text("label,caption\ndog,woof\ncat,miaow\ndog, \nrain,drizzle\n")
-    texts = [list(clip.captions) for clip in CLIPS]
-    assert _add_captions(texts, list(LABELS), [tmp_path / "more.csv"]) == 2
-    assert texts[:2] == [["a dog", "woof"], ["a rain", "drizzle"]]
-
-
-@pytest.mark.parametrize("content", ["caption\nwoof\n", None])
-def test_a_bad_captions_file_is_one_line(tmp_path, content):
-    path = Path(tmp_path / "bad.csv")
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(DataError, match=r"bad\.csv"):
-        _add_captions([["a dog"]], ["dog"], [path])
 
 
 def test_new_words_find_their_sound_and_hearing_stays(monkeypatch):

@@ -7,7 +7,6 @@ its old vectors, so that descriptions of other sounds keep their meaning. Minute
 """
 
 import copy
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from torch import Tensor
 
 from tselcli.console import progress_bar
 from tselcli.corpora.clip import Clip, compatible
-from tselcli.errors import DataError
 from tselcli.features.cache import default_cache
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
@@ -56,7 +54,7 @@ def adapt(
     out: Path,
     *,
     recipe: Recipe,
-    captions: Sequence[Path],
+    captions: Sequence[str],
     steps: int = 800,
     batches: int = 1400,
     seed: int = 0,
@@ -69,8 +67,8 @@ def adapt(
         model: bundled name, run folder or file.
         out: safetensors file to write.
         recipe: whose ``corpus`` (train split) gives sounds and captions.
-        captions: CSV files with the columns ``label,caption``; labels of other corpora are
-            passed over.
+        captions: CSV files with the columns ``label,caption``, or ``paraphrases``, which comes
+            with the package; labels of other corpora are passed over.
         steps: of the optimiser.
         batches: mixtures to listen to, in batches of the recipe's size.
         seed: of mixtures and captions.
@@ -89,9 +87,12 @@ def adapt(
     checkpoint = load_checkpoint(model, place)
     rng = np.random.default_rng([seed, 11])
     torch.manual_seed(seed)
+    tables = (*recipe.corpus.captions, *captions)
+    corpus = recipe.corpus.model_copy(update={"captions": tables})
+    recipe = recipe.model_copy(update={"corpus": corpus})
     heard, clips = _listen(checkpoint, recipe, batches, rng, place, jobs)
     texts = [list(clip.captions) for clip in clips]
-    learnt = _add_captions(texts, [clip.label for clip in clips], captions)
+    learnt = sum(len(row) for row in texts)
     loss, drift = _teach(checkpoint, heard, clips, texts, steps, rng)
     figures = dict(checkpoint.figures) | {"adapted_captions": learnt, "adapted_steps": steps}
     parts = (checkpoint.net, checkpoint.readout, checkpoint.text)
@@ -138,25 +139,6 @@ def _pool(checkpoint: Checkpoint, picture: Tensor, ratios: Tensor) -> tuple[Tens
     weight = coarse(loudness)
     shares = coarse(ratios * loudness[:, None]) / weight.clamp_min(1e-6)[:, None]
     return pooled_sources(checkpoint.net.cells(picture), shares, weight)
-
-
-def _add_captions(texts: list[list[str]], labels: list[str], files: Sequence[Path]) -> int:
-    """Add the captions of CSV files to those of their label; says how many."""
-    rows = dict(zip(labels, texts, strict=True))
-    added = 0
-    for path in files:
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as lines:
-                reader = csv.DictReader(lines)
-                if not {"label", "caption"} <= set(reader.fieldnames or ()):
-                    raise DataError(f"{path}: needs the columns label,caption")
-                for row in reader:
-                    if row["label"] in rows and (row["caption"] or "").strip():
-                        rows[row["label"]].append(row["caption"].strip())
-                        added += 1
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: cannot be read as captions ({error})") from error
-    return added
 
 
 def _teach(
