@@ -24,7 +24,7 @@ from tselcli.acoustics.trajectory import FRAME_S
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.corpora.clip import Corpus
-from tselcli.corpora.wordings import with_captions
+from tselcli.corpora.wordings import with_captions, with_labels
 from tselcli.frame_metrics import FrameTruth
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
@@ -120,9 +120,19 @@ def padded_others(trials: Iterable[tuple[float, ...]]) -> npt.NDArray[Any]:
 
 
 def corpus_of(recipe: Recipe, split: str) -> Corpus:
-    """Open the sounds that a recipe names; those for training get its further captions."""
-    corpus = open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
-    return with_captions(corpus, recipe.corpus.captions) if split == "train" else corpus
+    """Open the sounds that a recipe names.
+
+    Those for training get its further captions, and lack the labels that it holds out.
+
+    Raises:
+        DataError: a source cannot be opened, or no sound is left.
+    """
+    rules = recipe.corpus
+    corpus = open_corpora([rules.source, *rules.also], split)
+    if split == "train":
+        corpus = with_captions(corpus, rules.captions)
+    wanted = "known" if split == "train" else rules.labels
+    return with_labels(corpus, rules.held_out, wanted)
 
 
 def fresh_trials(

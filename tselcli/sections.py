@@ -34,6 +34,9 @@ class CorpusRecipe(Section):
     also: tuple[str, ...] = ()  # further sources, read as one corpus
     # Further captions of training clips: CSV files label,caption; "paraphrases" is bundled.
     captions: tuple[str, ...] = ()
+    # Kinds of sound that are never trained on, chosen by their names, and which kinds scenes have.
+    held_out: float = Field(default=0.0, ge=0, lt=1)  # share of the labels
+    labels: Literal["all", "known", "held-out"] = "all"
 
 
 class RoomRecipe(Section):
