@@ -161,8 +161,9 @@ def test_rest_is_drawn_as_before_there_was_motion(quick, corpus):
     assert draw_scene(never, corpus, 0, "train", 4) == draw_scene(quick, corpus, 0, "train", 4)
 
 
-def test_a_moving_shoebox_source_is_heard_where_it_is(quick, lasting):
-    room = quick.room.model_copy(update={"max_order": 0})
+@pytest.mark.parametrize("order", [0, 20])
+def test_a_moving_shoebox_source_is_heard_where_it_is(quick, lasting, order):
+    room = quick.room.model_copy(update={"max_order": order})
     motion = MotionRecipe(share=1.0, speed_deg_s=(20.0,))
     recipe = quick.model_copy(update={"room": room, "motion": motion, "directional": 1})
     scene = draw_scene(recipe, lasting, 1, "train", 0)

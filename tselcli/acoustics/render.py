@@ -18,7 +18,7 @@ from tselcli.acoustics.ambisonics import from_acn_sn3d
 from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.noise import diffuse_foa_noise, diffuse_noise
-from tselcli.acoustics.responses import responses
+from tselcli.acoustics.responses import Layer, first_response, responses
 from tselcli.acoustics.rirs import Samples, measure_rt60
 from tselcli.acoustics.scene import Scene, Source, scene_rng
 from tselcli.acoustics.trajectory import FRAME_S, convolve_moving
@@ -67,7 +67,7 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
     rate = scene.sample_rate
     images = np.stack(
         [
-            _image(clip, *heard[number], rate)
+            _image(clip, heard[number], rate)
             if number < len(heard)
             else _everywhere(clip, scene.array)
             for number, clip in enumerate(clips)
@@ -85,17 +85,22 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
         )
         for source, gain, clip in zip(scene.sources, gains, clips, strict=True)
     )
-    rt60 = measure_rt60(heard[0][0][0, 0], scene.sample_rate)
+    rt60 = measure_rt60(first_response(heard[0])[0], scene.sample_rate)
     measured = None if np.isnan(rt60) else round(rt60, 4)
     return Rendered(
         replace(scene, sources=sources, rt60_measured_s=measured), signal * scale, images * scale
     )
 
 
-def _image(clip: Samples, rirs: Samples, starts: list[int], sample_rate: int) -> Samples:
-    if len(starts) == 1:
-        return convolve(clip, rirs[0])
-    return convolve_moving(clip, rirs, starts, sample_rate)
+def _image(clip: Samples, layers: list[Layer], sample_rate: int) -> Samples:
+    """Let a clip (N,) sound through layers of responses: (C, N)."""
+    heard = [
+        convolve(clip, rirs[0])
+        if len(starts) == 1
+        else convolve_moving(clip, rirs, starts, sample_rate)
+        for rirs, starts in layers
+    ]
+    return np.asarray(np.sum(heard, axis=0), dtype=np.float32)
 
 
 def _everywhere(clip: Samples, array: MicArray) -> Samples:
