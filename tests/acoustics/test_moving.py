@@ -1,6 +1,7 @@
 """Scenes with moving sources: among measured responses, and around the array in a shoebox."""
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ class PlaneWaves:
     name: str = "plane-waves"
     sample_rate: int = 16_000
     array = ARRAY
+    ambiences = MappingProxyType({})
     tracks = tuple(
         Track(
             room=f"room{number}",

@@ -1,6 +1,6 @@
 """Scenes on disk: one line of JSON each, strict in both directions, and DCASE labels.
 
-A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/2``) and enough to render it
+A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/3``) and enough to render it
 again, bit for bit, given the corpus. It names clips by id and corpus, never by a path. Its keys
 are the attributes of `Scene` and `Source`, except that a source's place is written as
 
@@ -25,7 +25,8 @@ from tselcli.acoustics.geometry import Floats
 from tselcli.acoustics.scene import Scene
 from tselcli.errors import DataError
 
-SCHEMA = "tsel-scene/2"
+SCHEMA = "tsel-scene/3"
+BEFORE = "tsel-scene/2"  # knew no ambience
 MANIFEST = "manifest.jsonl"
 PLACE = ("azimuth_deg", "elevation_deg", "distance_m")
 
@@ -45,6 +46,8 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
     Raises:
         DataError: another schema; a key or value that is missing, unknown or of a wrong type.
     """
+    if isinstance(values, Mapping) and values.get("schema") == BEFORE:
+        values = {"ambience": None, **values, "schema": SCHEMA}
     if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
         raise DataError(f"scene: no 'schema: {SCHEMA}' in it; `tsel simulate` writes such scenes")
     try:

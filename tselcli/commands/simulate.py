@@ -22,7 +22,7 @@ from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest
 from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
-from tselcli.acoustics.scene import SPLITS, draw_scene
+from tselcli.acoustics.scene import SPLITS, Scene, draw_scene
 from tselcli.acoustics.tracks import bank_of
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import write_audio
@@ -39,12 +39,23 @@ MAX_COUNT = 1_000_000  # file names have six digits
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did: scenes rendered now, scenes found complete, and how long it took."""
+    """What a run did.
+
+    Attributes:
+        out: the folder.
+        split: of the corpus.
+        rendered: scenes rendered now.
+        kept: scenes found complete.
+        noise: how many of those rendered have which noise: ``ambience`` (the room's own),
+            ``diffuse`` or ``none``.
+        seconds: how long it took.
+    """
 
     out: Path
     split: str
     rendered: int
     kept: int
+    noise: dict[str, int]
     seconds: float
 
 
@@ -66,6 +77,7 @@ class _Outcome:
 
     index: int
     line: str
+    noise: str = ""
     problem: str = ""
 
 
@@ -107,7 +119,7 @@ def simulate(
     done = finished_scenes(out, split)
     missing = [index for index in indices if index not in done]
     job = _Job(recipe, sounds, bank_of(recipe.scene), out, split, recipe.seed)
-    problems = []
+    problems, noises = [], Counter[str]()
     try:
         with progress_bar("simulate", len(indices), "scenes", len(indices) - len(missing)) as step:
             for outcome in spread(partial(_render, job), missing, jobs or os.cpu_count() or 1):
@@ -116,13 +128,14 @@ def simulate(
                     step(complaint=f"left out: {outcome.problem}")
                 else:
                     add_line(out, outcome.line)
+                    noises[outcome.noise] += 1
                     step()
     finally:
         sort_manifest(out)
     if problems:
         raise DataError(_complaint(out, problems, len(missing)))
     kept = len(indices) - len(missing)
-    return Summary(out, split, len(missing), kept, time.monotonic() - began)
+    return Summary(out, split, len(missing), kept, dict(noises), time.monotonic() - began)
 
 
 def _indices(split: str, count: int, shard: str | None) -> range:
@@ -184,10 +197,17 @@ def _render(job: _Job, index: int) -> _Outcome:
         scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index, job.bank)
         rendered = render_scene(scene, job.corpus, job.bank)
     except DataError as error:
-        return _Outcome(index, "", str(error))
+        return _Outcome(index, "", problem=str(error))
     write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
     write_text_atomically(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
-    return _Outcome(index, scene_line(rendered.scene, f"audio/{name}.flac"))
+    line = scene_line(rendered.scene, f"audio/{name}.flac")
+    return _Outcome(index, line, _noise_of(rendered.scene))
+
+
+def _noise_of(scene: Scene) -> str:
+    if scene.noise_snr_db is None:
+        return "none"
+    return "diffuse" if scene.ambience is None else "ambience"
 
 
 def _complaint(out: Path, problems: list[str], total: int) -> str:
