@@ -82,6 +82,7 @@ class MeasuredRecipe(Section):
     folder: str  # of TAU-SRIR, or of SOFA files; or one SOFA file
     channels: Literal["foa", "mic"] = "foa"  # of TAU-SRIR
     azimuth: Literal["counter-clockwise", "clockwise"] = "counter-clockwise"  # of SOFA files
+    mics: tuple[int, ...] | None = None  # only these of the array, from 0; directions from there
     # What noise_snr_db puts under the sources: recordings of TAU-SNoise_DB where it stands in the
     # folder or beside it, diffuse noise elsewhere (auto); or diffuse noise everywhere.
     ambience: Literal["auto", "diffuse"] = "auto"

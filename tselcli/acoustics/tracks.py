@@ -9,6 +9,7 @@ import numpy as np
 from tselcli.acoustics.geometry import wrap_deg
 from tselcli.acoustics.measured import RirBank, Track, open_bank
 from tselcli.acoustics.places import MeasuredRoom, Place, Spot, rounded_deg
+from tselcli.acoustics.subarray import choose_mics
 from tselcli.acoustics.trajectory import FRAME_S, Samples, arc_length, walk
 from tselcli.corpora.audio import resample
 from tselcli.errors import DataError
@@ -22,11 +23,13 @@ def bank_of(recipe: SceneRecipe) -> RirBank | None:
 
     Raises:
         DataError: they cannot be read.
+        RecipeError: the array lacks the microphones that the recipe names.
     """
     if recipe.measured is None:
         return None
     rules = recipe.measured
-    return open_bank(Path(rules.folder), rules.channels, rules.azimuth)
+    bank = open_bank(Path(rules.folder), rules.channels, rules.azimuth)
+    return bank if rules.mics is None else choose_mics(bank, rules.mics)
 
 
 def draw_measured(
