@@ -102,6 +102,27 @@ def test_rooms_are_divided_as_the_paper_does(measured, corpus):
         assert {scene.room.name for scene in scenes} == {room}
 
 
+def test_nobody_walks_among_places_that_are_far_apart(measured, corpus):
+    bank = PlaneWaves()
+    few = tuple(
+        replace(
+            track,
+            azimuth_deg=tuple(a for a in track.azimuth_deg if a % 30 == 0),
+            elevation_deg=(0.0,) * 12,
+            distance_m=(None,) * 12,
+        )
+        for track in bank.tracks
+    )
+    object.__setattr__(bank, "tracks", few)
+    recipe = measured.model_copy(update={"motion": MotionRecipe(share=1.0, speed_deg_s=(40.0,))})
+    for index in range(5):
+        assert all(
+            s.positions is None for s in draw_scene(recipe, corpus, 0, "val", index, bank).sources
+        )
+    near = draw_scene(recipe, corpus, 0, "val", 0, PlaneWaves())
+    assert all(source.positions for source in near.sources)
+
+
 def test_a_split_without_a_room_is_explained(measured, corpus):
     rules = MeasuredRecipe(folder="half-a-download", val_rooms=(3,))
     recipe = measured.model_copy(update={"measured": rules})

@@ -16,6 +16,7 @@ from tselcli.errors import DataError
 from tselcli.sections import SceneRecipe
 
 TRIES = 200
+WIDEST_STEP_DEG = 20.0  # a track whose neighbours are farther apart is no way but places
 
 
 def bank_of(recipe: SceneRecipe) -> RirBank | None:
@@ -82,13 +83,17 @@ def tracks_of(recipe: SceneRecipe, bank: RirBank, split: str) -> list[Track]:
 
 
 def _spot(rng: np.random.Generator, recipe: SceneRecipe, track: Track, start: int) -> Spot:
-    """Stay at a direction, or walk from there along the trajectory, as the recipe says."""
+    """Stay at a direction, or walk from there along the trajectory, as the recipe says.
+
+    Nobody walks where directions are far apart, as those of a few loudspeakers are.
+    """
     runs: tuple[tuple[int, int], ...] = ((0, start),)
     if recipe.motion.share and rng.random() < recipe.motion.share:
         speed = float(rng.choice(recipe.motion.speed_deg_s)) * float(rng.choice([-1, 1]))
         way = arc_length(track.azimuth_deg, track.elevation_deg, track.closed)
         frames = math.ceil(recipe.duration_s / FRAME_S)
-        runs = walk(way, start, speed, frames, track.closed)
+        if np.diff(way).max(initial=0.0) <= WIDEST_STEP_DEG:
+            runs = walk(way, start, speed, frames, track.closed)
     places = [
         (
             frame,
