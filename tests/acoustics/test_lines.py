@@ -30,7 +30,7 @@ def slanted(azimuth_deg, off_m=0.0):
     ],
 )
 def test_a_line_is_known_by_its_azimuth(array, line):
-    assert line_of(array) == line
+    assert line_of(array) == (line if line is None else pytest.approx(line, abs=0.1))
 
 
 @pytest.mark.parametrize("azimuth", [-170.0, -100.0, -30.0, 0.0, 45.0, 90.0, 135.0, 179.0])

@@ -37,7 +37,9 @@ def test_a_scene_survives_the_disk_and_sounds_the_same(scene, corpus):
 def test_scenes_from_before_there_was_ambience_are_read(scene):
     values = scene_to_json(scene)
     assert values.pop("ambience") is None
-    assert scene_from_json({**values, "schema": "tsel-scene/2"}) == scene
+    before = {**values, "schema": "tsel-scene/2"}
+    assert scene_from_json(before) == scene
+    assert scene_from_json({**before, "array": {**values["array"], "channels": None}}) == scene
     with pytest.raises(DataError, match="unknown or missing"):
         scene_from_json(values)
 

@@ -16,7 +16,7 @@ FLAT_M = 1e-3  # microphones closer to a line than this stand on it
 
 
 def line_of(array: MicArray) -> float | None:
-    """Give the azimuth of the line on which all microphones stand, [0, 180) in whole degrees.
+    """Give the azimuth of the line on which all microphones stand, [0, 180) degrees.
 
     None for ambisonics, for microphones that span a plane, and for a vertical line, which
     tells no azimuth at all.
@@ -27,7 +27,7 @@ def line_of(array: MicArray) -> float | None:
     _, spread, axes = np.linalg.svd(flat)
     if spread[0] <= FLAT_M or spread[1] > FLAT_M:
         return None
-    return float(np.round(np.degrees(np.arctan2(axes[0, 1], axes[0, 0]))) % 180.0)
+    return float(np.round(np.degrees(np.arctan2(axes[0, 1], axes[0, 0])), 2) % 180.0)
 
 
 def fold_deg(azimuth_deg: npt.ArrayLike, line_deg: float | None) -> Floats:

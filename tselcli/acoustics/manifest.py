@@ -34,6 +34,7 @@ PLACE = ("azimuth_deg", "elevation_deg", "distance_m")
 def scene_to_json(scene: Scene) -> dict[str, Any]:
     """Turn a scene into plain values for JSON, in a fixed order of keys."""
     values = json.loads(json.dumps({"schema": SCHEMA, **asdict(scene)}))  # tuples become lists
+    del values["array"]["channels"]  # a rendered recording has them in the array's order
     for source in values["sources"]:
         place, moving = [source.pop(name) for name in PLACE], source.pop("positions")
         source["positions"] = moving or ([] if place[0] is None else [[0, *place]])
@@ -47,7 +48,7 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
         DataError: another schema; a key or value that is missing, unknown or of a wrong type.
     """
     if isinstance(values, Mapping) and values.get("schema") == BEFORE:
-        values = {"ambience": None, **values, "schema": SCHEMA}
+        values = _as_today(values)
     if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
         raise DataError(f"scene: no 'schema: {SCHEMA}' in it; `tsel simulate` writes such scenes")
     try:
@@ -65,6 +66,14 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
     if scene_to_json(scene) != values:
         raise DataError("scene: has keys that are unknown or missing; simulate it again")
     return scene
+
+
+def _as_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a scene of the schema before as one of ours; for a while its arrays had channels."""
+    today = {"ambience": None, **values, "schema": SCHEMA}
+    if isinstance(today.get("array"), Mapping) and today["array"].get("channels", 0) is None:
+        today["array"] = {key: of for key, of in today["array"].items() if key != "channels"}
+    return today
 
 
 @functools.cache

@@ -78,7 +78,7 @@ def duration_of(path: Path) -> float:
     check_file(path)
     try:
         with soundfile.SoundFile(str(path)) as sound:
-            _, count = part(sound, path, 0.0, None, sound.frames * sound.channels)
+            _, count = part(sound, path, 0.0, None, None)
             return float(count / sound.samplerate)
     except soundfile.LibsndfileError as error:
         raise damaged(path, error) from error
