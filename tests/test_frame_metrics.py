@@ -84,6 +84,15 @@ def test_chance_levels_are_those_of_the_split():
     assert levels["random_source"]["f_20"] == 1
 
 
+def test_chance_on_half_the_circle():
+    truths = [truth([0, 0]), truth([90, -90])]
+    levels = frame_chance(truths, folded=True)
+    assert levels["random_azimuth"]["mae_deg"] == pytest.approx((45 + 90) / 2, abs=0.5)
+    assert levels["best_constant"]["mae_deg"] == pytest.approx(45)
+    # Drawn from 0, 0, 90 and -90: half the time 0 or 45 on average, half the time 90.
+    assert levels["split_direction"]["mae_deg"] == pytest.approx((45 + 90) / 2)
+
+
 @pytest.mark.parametrize(
     ("places", "moves"), [([5, 5], False), ([5, 6], True), ([180, -180], False)]
 )

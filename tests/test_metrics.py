@@ -173,6 +173,26 @@ def test_chance_of_a_random_azimuth_agrees_with_drawing_it(rng):
         assert drawn[name] == pytest.approx(chance[name], abs=0.006)
 
 
+def test_chance_on_half_the_circle_agrees_with_drawing_it(rng):
+    targets, others = rng.uniform(-90, 90, 30), rng.uniform(-90, 90, (30, 2))
+    others[:10] = NAN
+    others[10:20, 1] = NAN
+    chance = metrics.chance_levels(targets, others, folded=True)["random_azimuth"]
+    repeats = 2500
+    drawn = metrics.score(
+        rng.uniform(-90, 90, repeats * len(targets)),
+        np.tile(targets, repeats),
+        np.tile(others, (repeats, 1)),
+        rng=_NoRandomness(),
+    )
+    assert drawn["mae_deg"] == pytest.approx(chance["mae_deg"], abs=0.5)
+    assert drawn["median_deg"] == pytest.approx(chance["median_deg"], abs=1.0)
+    for name in ("acc_5", "acc_10", "acc_20", "selection"):
+        assert drawn[name] == pytest.approx(chance[name], abs=0.006)
+    alone = metrics.chance_levels(np.array([0.0]), np.full((1, 1), NAN), folded=True)
+    assert alone["random_azimuth"]["mae_deg"] == pytest.approx(45.0)
+
+
 def test_chance_of_a_random_source_worked_out_by_hand():
     # scene 1: errors 0 or 90; scene 2: errors 0, 8 or 172; scene 3: the target alone
     targets = np.array([0.0, 176.0, 50.0])

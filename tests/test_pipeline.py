@@ -21,6 +21,7 @@ from tselcli.errors import CheckpointError, DataError, RecipeError
 from tselcli.models.checkpoint import load_checkpoint
 from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder
 from tselcli.recipe import recipe_from_dict
+from tselcli.report_tracks import below_table
 from tselcli.sections import Published
 
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -283,6 +284,8 @@ def test_evaluation_of_a_folder(scenes, run):
     result = evaluate(str(run[0]), data=scenes / "val", jobs=1, device="cpu")
     assert result["rows"][0]["scenes"] == 3
     assert len(result["scenes"]) == 3
+    assert result["folded"] is False
+    assert below_table(result) == ""
 
 
 def test_one_source_alone_is_found_in_a_simulated_room(scenes, run, recipe):
@@ -314,6 +317,27 @@ def test_ambisonics_are_simulated_localized_and_scored(run, recipe, tmp_path):
     for answer, scored in zip(answers, result["scenes"], strict=True):
         away = answer["azimuth_deg"] - scored["azimuth_deg"]
         assert abs((away + 180) % 360 - 180) < 5
+
+
+@pytest.mark.parametrize("track", [False, True])
+def test_front_and_back_count_alike_where_an_array_cannot_tell_them(run, recipe, track):
+    array = recipe.scene.array.model_copy(update={"geometry": "linear:2"})
+    spacious = {"directional": 1, "array": array}
+    heard = recipe.model_copy(update={"scene": recipe.scene.model_copy(update=spacious)})
+    options = {"count": 6, "jobs": 1, "device": "cpu", "track": track}
+    result = evaluate(str(run[0]), recipe=heard, **options)
+    truths = np.array([scene["azimuth_deg"] for scene in result["scenes"]])
+    assert (np.abs(truths) > 90).any()
+    assert (np.abs(truths) < 90).any()
+    assert result["folded"]
+    ignorant = result["rows"][1]
+    assert ignorant["system"] == "SRP-PHAT, query ignored"
+    assert ignorant["mae_deg"] < 15
+    chance = {row["system"]: row for row in result["rows"]}["chance: random azimuth"]
+    folded = np.where(np.abs(truths) > 90, np.sign(truths) * 180 - truths, truths)
+    expected = np.mean((8100 + folded**2) / 180)  # of an answer anywhere in [-90, 90]
+    assert chance["mae_deg"] == pytest.approx(expected, abs=0.6)
+    assert below_table(result).startswith("Front and back are folded")
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """What a person should know before believing an answer."""
 
-import numpy as np
-
 from tselcli.acoustics.ambisonics import PLACES
 from tselcli.acoustics.geometry import MicArray
+from tselcli.acoustics.lines import line_of
 from tselcli.acoustics.wiring import wiring
 from tselcli.corpora.recording import Levels
 
 DEAD = 1e-3  # peak under which a channel is silent, relative to the loudest: -60 dB
 CLIPPED = 1e-3  # share of clipped samples that is worth a word
-FLAT_M = 1e-3  # microphones closer to a line than this stand on it
 
 
 def cautions_about_recording(levels: Levels, array: MicArray) -> list[str]:
@@ -49,14 +47,3 @@ def cautions_about_answer(azimuth_deg: float, presence: float | None, array: Mic
             f"microphones in a line hear both sides alike: {mirrored:+.0f} degrees is as likely"
         )
     return found
-
-
-def line_of(array: MicArray) -> float | None:
-    """Give the azimuth in degrees of the line on which all microphones stand; None for no line."""
-    if array.foa is not None:
-        return None
-    flat = array.positions[:, :2] - array.positions[:, :2].mean(axis=0)
-    _, spread, axes = np.linalg.svd(flat)
-    if len(spread) > 1 and spread[1] > FLAT_M:
-        return None
-    return float(np.degrees(np.arctan2(axes[0, 1], axes[0, 0])))

@@ -271,8 +271,8 @@ def evaluate(
         print_rich(report.eval_table(report.eval_rows(result)))
     else:
         print_text(report.eval_markdown(report.eval_rows(result)), end="")
-    if form is not TableFormat.json and "tracks" in result:
-        print_text(report_tracks.frame_markdown(result["rows"]), end="")
+    if form is not TableFormat.json:
+        print_text(report_tracks.below_table(result), end="")
 
 
 app.command("report", epilog=REPORT_EXAMPLES)(lay_out)

@@ -5,7 +5,7 @@ steering under the true ratio mask; both look at windows of half a second and an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tselcli.acoustics.ambisonics import to_acn_sn3d
+from tselcli.acoustics.lines import fold_deg
 from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial
 from tselcli.features.steering import steering_of
@@ -118,16 +119,35 @@ def _steered(
     return AZIMUTHS[response.argmax(axis=1)]
 
 
-def frame_rows(scenes: Sequence[Followed]) -> list[dict[str, Any]]:
-    """Score every system, the model first, then physics, then chance."""
+def frame_rows(scenes: Sequence[Followed], line_deg: float | None = None) -> list[dict[str, Any]]:
+    """Score every system, the model first, then physics, then chance.
+
+    Args:
+        scenes: truth and answers.
+        line_deg: of microphones in a line, whose front and back count alike; None is no line.
+    """
+    scenes = [_folded(scene, line_deg) for scene in scenes]
     truths = [scene.truth for scene in scenes]
     rows = []
     for system in scenes[0].answers:
         said = [scene.answers[system] for scene in scenes]
         rows.append({"system": system, **score_frames(said, truths, np.random.default_rng(0))})
-    for system, figures in frame_chance(truths).items():
+    for system, figures in frame_chance(truths, line_deg is not None).items():
         rows.append({"system": f"chance: {system.replace('_', ' ')}", **figures})
     return rows
+
+
+def _folded(scene: Followed, line_deg: float | None) -> Followed:
+    truth = replace(
+        scene.truth,
+        target_deg=fold_deg(scene.truth.target_deg, line_deg),
+        others_deg=fold_deg(scene.truth.others_deg, line_deg),
+    )
+    answers = {
+        name: replace(said, azimuth_deg=fold_deg(said.azimuth_deg, line_deg))
+        for name, said in scene.answers.items()
+    }
+    return replace(scene, truth=truth, answers=answers)
 
 
 def draw_scene_tracks(folder: Path, scenes: Sequence[Followed]) -> None:

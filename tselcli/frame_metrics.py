@@ -24,6 +24,7 @@ Clip = Mapping[str, Angles]  # figures of one clip, one for each of G ways to an
 
 HIT_DEG = 20.0
 GRID = np.arange(-180.0, 180.0)
+HALF_GRID = np.arange(-90.0, 91.0)
 SUMS = ("hits", "matched", "matched_error", "missed", "false")
 
 
@@ -103,8 +104,12 @@ def score_frames(
     return figures
 
 
-def frame_chance(truths: Sequence[FrameTruth]) -> dict[str, Figures]:
+def frame_chance(truths: Sequence[FrameTruth], folded: bool = False) -> dict[str, Figures]:
     """Compute what ways of not listening would score on exactly these clips.
+
+    Args:
+        truths: of all clips.
+        folded: all azimuths, also those of answers, lie in [-90, 90].
 
     Returns:
         The figures of `score_frames` without median and intervals, as exact expectations, for
@@ -113,18 +118,19 @@ def frame_chance(truths: Sequence[FrameTruth]) -> dict[str, Figures]:
         and ``best_constant`` (the whole degree with the smallest mean error, in
         ``azimuth_deg``). All of them always say that the sound is there.
     """
+    grid = HALF_GRID if folded else GRID
     heard = [truth for truth in truths if truth.active.any()]
     fixed = [
-        _judge(np.tile(GRID, (len(t.active), 1)), np.ones(len(t.active), bool), t) for t in heard
+        _judge(np.tile(grid, (len(t.active), 1)), np.ones(len(t.active), bool), t) for t in heard
     ]
     sources = []
     for truth in heard:
         places = np.column_stack([truth.target_deg, truth.others_deg])
         sources.append(_judge(places, np.ones(len(places), bool), truth))
-    uniform = np.full(len(GRID), 1 / len(GRID))
-    shares = [_histogram(truth.target_deg[truth.active]) for truth in heard]
+    uniform = np.full(len(grid), 1 / len(grid))
+    shares = [_histogram(truth.target_deg[truth.active], grid) for truth in heard]
     best = int(_stack(fixed, "error").mean(axis=0).argmin())
-    constant = np.eye(len(GRID))[best]
+    constant = np.eye(len(grid))[best]
     return {
         "random_azimuth": _expected(fixed, [uniform] * len(heard)),
         "random_source": _expected(
@@ -132,7 +138,7 @@ def frame_chance(truths: Sequence[FrameTruth]) -> dict[str, Figures]:
         ),
         "split_direction": _expected(fixed, [np.mean(shares, axis=0)] * len(heard)),
         "best_constant": {
-            "azimuth_deg": float(GRID[best]),
+            "azimuth_deg": float(grid[best]),
             **_expected(fixed, [constant] * len(heard)),
         },
     }
@@ -189,10 +195,10 @@ def _expected(clips: Sequence[Clip], weights: Sequence[Angles]) -> Figures:
     return figures | _dcase(np.array([np.sum(mean(name)) for name in SUMS]))
 
 
-def _histogram(azimuth_deg: Angles) -> Angles:
-    """Count directions in whole degrees: shares of GRID (360,)."""
-    bins = np.round(azimuth_deg + 180.0).astype(int) % len(GRID)
-    return np.bincount(bins, minlength=len(GRID)) / len(bins)
+def _histogram(azimuth_deg: Angles, grid: Angles) -> Angles:
+    """Count directions in whole degrees: shares of a grid (G,)."""
+    bins = np.round(azimuth_deg - grid[0]).astype(int) % len(grid)
+    return np.bincount(bins, minlength=len(grid)) / len(bins)
 
 
 def _stack(clips: Sequence[Clip], name: str) -> Angles:

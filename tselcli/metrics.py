@@ -130,12 +130,15 @@ def score(
     return _plain(figures)
 
 
-def chance_levels(targets: npt.ArrayLike, others: npt.ArrayLike) -> dict[str, Figures]:
+def chance_levels(
+    targets: npt.ArrayLike, others: npt.ArrayLike, folded: bool = False
+) -> dict[str, Figures]:
     """Compute what three ways of not listening would score on exactly these scenes.
 
     Args:
         targets: azimuths of the described sources, (N,).
         others: azimuths of the other directional sources, (N, K), padded with NaN.
+        folded: all azimuths, also those of random answers, lie in [-90, 90].
 
     Returns:
         The figures of ``score`` without intervals for ``random_azimuth`` (uniform on the circle),
@@ -145,7 +148,7 @@ def chance_levels(targets: npt.ArrayLike, others: npt.ArrayLike) -> dict[str, Fi
     """
     _, targets, others = _checked(targets, targets, others)
     return {
-        "random_azimuth": _uniform_chance(targets, others),
+        "random_azimuth": (_half_chance if folded else _uniform_chance)(targets, others),
         "random_source": _source_chance(targets, others),
         "best_constant": _constant_chance(targets, others),
     }
@@ -157,6 +160,19 @@ def _uniform_chance(targets: Angles, others: Angles) -> Figures:
     figures: Figures = {"scenes": len(targets), "mae_deg": 90.0, "median_deg": 90.0}
     figures |= {f"acc_{tolerance}": tolerance / 180.0 for tolerance in TOLERANCES_DEG}
     figures["selection"] = _mean(_own_share(targets, others)[rivalled])
+    return _plain(figures)
+
+
+def _half_chance(targets: Angles, others: Angles) -> Figures:
+    """Average over answers in [-90, 90], in steps of half a degree."""
+    answers = np.arange(-89.75, 90.0, 0.5)
+    errors = angular_error(answers, targets[:, None])
+    rivalled = ~np.isnan(others).all(axis=1)
+    chosen = [selections(np.full_like(targets, way), targets, others) for way in answers]
+    figures: Figures = {"scenes": len(targets), "mae_deg": errors.mean()}
+    figures["median_deg"] = np.median(errors)
+    figures |= {f"acc_{tolerance}": (errors <= tolerance).mean() for tolerance in TOLERANCES_DEG}
+    figures["selection"] = _mean(np.mean(chosen, axis=0)[rivalled])
     return _plain(figures)
 
 

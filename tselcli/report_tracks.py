@@ -21,10 +21,20 @@ TRACK_COLUMNS = (
     "active",
     "error",
 )
+FOLD_NOTE = (
+    "Front and back are folded: microphones in a line cannot tell them apart, so an azimuth and "
+    "its\nmirror image beyond the line count alike, in chance too."
+)
 FRAME_NOTE = (
     "Errors and selection are of the 100 ms frames in which the sound is active, averaged over "
     "clips.\nLE_CD, LR_CD and F20 are DCASE's, for one class and azimuth only."
 )
+
+
+def below_table(result: Row) -> str:
+    """Write what stands below the table of ``tsel eval``: how it counts, and tracks by DCASE."""
+    note = f"{FOLD_NOTE}\n" if result.get("folded") else ""
+    return note + (frame_markdown(result["rows"]) if "tracks" in result else "")
 
 
 def frame_markdown(rows: Iterable[Row]) -> str:

@@ -85,6 +85,10 @@ class MeasuredRecipe(Section):
     folder: str  # of TAU-SRIR, or of SOFA files; or one SOFA file
     channels: Literal["foa", "mic"] = "foa"  # of TAU-SRIR
     azimuth: Literal["counter-clockwise", "clockwise"] = "counter-clockwise"  # of SOFA files
+    mics: tuple[int, ...] | None = None  # only these of the array, from 0; directions from there
+    # What noise_snr_db puts under the sources: recordings of TAU-SNoise_DB where it stands in the
+    # folder or beside it, diffuse noise elsewhere (auto); or diffuse noise everywhere.
+    ambience: Literal["auto", "diffuse"] = "auto"
     train_rooms: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 10)
     val_rooms: tuple[int, ...] = (8,)
     test_rooms: tuple[int, ...] = (9,)
@@ -106,7 +110,7 @@ class SceneRecipe(Section):
         default=0, ge=0, le=8
     )  # sources added alike to every channel, without a place
     level_difference_db: Range = (0.0, 0.0)  # target over each other source, at the array
-    noise_snr_db: Range | None = None  # diffuse noise under the mixture; None is no noise
+    noise_snr_db: Range | None = None  # noise under the mixture; None is no noise
     onset: Literal["start", "random"] = "start"  # "start" is the paper's truncate/pad
     min_separation_deg: float = Field(default=0.0, ge=0, lt=180)
     motion: MotionRecipe = MotionRecipe()

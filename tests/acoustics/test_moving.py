@@ -1,6 +1,7 @@
 """Scenes with moving sources: among measured responses, and around the array in a shoebox."""
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ class PlaneWaves:
     name: str = "plane-waves"
     sample_rate: int = 16_000
     array = ARRAY
+    ambiences = MappingProxyType({})
     tracks = tuple(
         Track(
             room=f"room{number}",
@@ -100,6 +102,27 @@ def test_rooms_are_divided_as_the_paper_does(measured, corpus):
         assert {scene.room.name for scene in scenes} == {room}
 
 
+def test_nobody_walks_among_places_that_are_far_apart(measured, corpus):
+    bank = PlaneWaves()
+    few = tuple(
+        replace(
+            track,
+            azimuth_deg=tuple(a for a in track.azimuth_deg if a % 30 == 0),
+            elevation_deg=(0.0,) * 12,
+            distance_m=(None,) * 12,
+        )
+        for track in bank.tracks
+    )
+    object.__setattr__(bank, "tracks", few)
+    recipe = measured.model_copy(update={"motion": MotionRecipe(share=1.0, speed_deg_s=(40.0,))})
+    for index in range(5):
+        assert all(
+            s.positions is None for s in draw_scene(recipe, corpus, 0, "val", index, bank).sources
+        )
+    near = draw_scene(recipe, corpus, 0, "val", 0, PlaneWaves())
+    assert all(source.positions for source in near.sources)
+
+
 def test_a_split_without_a_room_is_explained(measured, corpus):
     rules = MeasuredRecipe(folder="half-a-download", val_rooms=(3,))
     recipe = measured.model_copy(update={"measured": rules})
@@ -161,8 +184,9 @@ def test_rest_is_drawn_as_before_there_was_motion(quick, corpus):
     assert draw_scene(never, corpus, 0, "train", 4) == draw_scene(quick, corpus, 0, "train", 4)
 
 
-def test_a_moving_shoebox_source_is_heard_where_it_is(quick, lasting):
-    room = quick.room.model_copy(update={"max_order": 0})
+@pytest.mark.parametrize("order", [0, 20])
+def test_a_moving_shoebox_source_is_heard_where_it_is(quick, lasting, order):
+    room = quick.room.model_copy(update={"max_order": order})
     motion = MotionRecipe(share=1.0, speed_deg_s=(20.0,))
     recipe = quick.model_copy(update={"room": room, "motion": motion, "directional": 1})
     scene = draw_scene(recipe, lasting, 1, "train", 0)

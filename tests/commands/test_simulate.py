@@ -15,7 +15,7 @@ from tselcli.corpora.audio import read_audio
 from tselcli.corpora.captions import open_corpora
 from tselcli.errors import DataError, RecipeError
 from tselcli.recipe import Recipe, load_recipe
-from tselcli.sections import RoomRecipe, SceneRecipe
+from tselcli.sections import MeasuredRecipe, MotionRecipe, RoomRecipe, SceneRecipe
 
 RATE = 8_000
 
@@ -52,6 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_bytes_do_not_depend_on_workers_shards_or_interruptions(recipe, tmp_path):
     summary = simulate(recipe, tmp_path / "one", count=4)
     assert (summary.rendered, summary.kept) == (4, 0)
+    assert (summary.noise, summary.moving) == ({"diffuse": 4}, 0)
     expected = contents(tmp_path / "one")
     assert set(expected) == {
         "recipe.yaml",
@@ -149,6 +150,7 @@ def test_scenes_with_unreadable_clips_are_left_out_and_counted(recipe, sounds, t
     scenes = read_manifest(tmp_path / "out")
     left_out = 8 - len(scenes)
     assert f"{left_out} of 8" in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert 0 < left_out < 8
     assert all(source.clip_id != "3.wav" for scene, _ in scenes for source in scene.sources)
     shutil.copy(sounds.parent / "4.wav", sounds.parent / "3.wav")
@@ -170,6 +172,21 @@ def test_scenes_with_unreadable_clips_are_left_out_and_counted(recipe, sounds, t
 def test_a_senseless_option_is_explained(recipe, tmp_path, options, complaint):
     with pytest.raises(RecipeError, match=complaint):
         simulate(recipe, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_moving_sources_are_counted(recipe, tmp_path):
+    motion = MotionRecipe(share=1.0, speed_deg_s=(40.0,))
+    moving = recipe.scene.model_copy(update={"motion": motion, "noise_snr_db": None})
+    summary = simulate(recipe.model_copy(update={"scene": moving}), tmp_path / "out", count=3)
+    assert (summary.moving, summary.noise) == (6, {"none": 3})
+
+
+def test_measured_rooms_that_cannot_be_used_leave_no_folder(recipe, tmp_path):
+    rules = MeasuredRecipe(folder=str(tmp_path / "nowhere"))
+    scene = recipe.scene.model_copy(update={"measured": rules})
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
+        simulate(recipe.model_copy(update={"scene": scene}), tmp_path / "out", count=1)
     assert not (tmp_path / "out").exists()
 
 

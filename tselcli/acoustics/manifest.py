@@ -1,6 +1,6 @@
 """Scenes on disk: one line of JSON each, strict in both directions, and DCASE labels.
 
-A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/2``) and enough to render it
+A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/3``) and enough to render it
 again, bit for bit, given the corpus. It names clips by id and corpus, never by a path. Its keys
 are the attributes of `Scene` and `Source`, except that a source's place is written as
 
@@ -25,7 +25,8 @@ from tselcli.acoustics.geometry import Floats
 from tselcli.acoustics.scene import Scene
 from tselcli.errors import DataError
 
-SCHEMA = "tsel-scene/2"
+SCHEMA = "tsel-scene/3"
+BEFORE = "tsel-scene/2"  # knew no ambience
 MANIFEST = "manifest.jsonl"
 PLACE = ("azimuth_deg", "elevation_deg", "distance_m")
 
@@ -33,6 +34,7 @@ PLACE = ("azimuth_deg", "elevation_deg", "distance_m")
 def scene_to_json(scene: Scene) -> dict[str, Any]:
     """Turn a scene into plain values for JSON, in a fixed order of keys."""
     values = json.loads(json.dumps({"schema": SCHEMA, **asdict(scene)}))  # tuples become lists
+    del values["array"]["channels"]  # a rendered recording has them in the array's order
     for source in values["sources"]:
         place, moving = [source.pop(name) for name in PLACE], source.pop("positions")
         source["positions"] = moving or ([] if place[0] is None else [[0, *place]])
@@ -45,6 +47,8 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
     Raises:
         DataError: another schema; a key or value that is missing, unknown or of a wrong type.
     """
+    if isinstance(values, Mapping) and values.get("schema") == BEFORE:
+        values = _as_today(values)
     if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
         raise DataError(f"scene: no 'schema: {SCHEMA}' in it; `tsel simulate` writes such scenes")
     try:
@@ -62,6 +66,14 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
     if scene_to_json(scene) != values:
         raise DataError("scene: has keys that are unknown or missing; simulate it again")
     return scene
+
+
+def _as_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a scene of the schema before as one of ours; for a while its arrays had channels."""
+    today = {"ambience": None, **values, "schema": SCHEMA}
+    if isinstance(today.get("array"), Mapping) and today["array"].get("channels", 0) is None:
+        today["array"] = {key: of for key, of in today["array"].items() if key != "channels"}
+    return today
 
 
 @functools.cache

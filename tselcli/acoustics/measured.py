@@ -8,7 +8,7 @@ azimuth counter-clockwise), whatever the file counts.
 `open_bank` reads two kinds: the TAU-SRIR database (`tau`) and SOFA files (`sofa`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -68,6 +68,10 @@ class RirBank(Protocol):
     @property
     def tracks(self) -> tuple[Track, ...]:
         """All directions that there are files for."""
+
+    @property
+    def ambiences(self) -> Mapping[str, Path]:
+        """Recordings of the rooms' own noise, in the channels of the array, by room."""
 
     def rirs(self, track: Track, indices: Sequence[int]) -> Samples:
         """Read the responses of some directions of a track.

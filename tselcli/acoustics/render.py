@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from tselcli.acoustics.ambience import Ambience, read_ambience
 from tselcli.acoustics.ambisonics import from_acn_sn3d
 from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.noise import diffuse_foa_noise, diffuse_noise
-from tselcli.acoustics.responses import responses
+from tselcli.acoustics.places import MeasuredRoom
+from tselcli.acoustics.responses import Layer, first_response, responses
 from tselcli.acoustics.rirs import Samples, measure_rt60
 from tselcli.acoustics.scene import Scene, Source, scene_rng
 from tselcli.acoustics.trajectory import FRAME_S, convolve_moving
@@ -67,7 +69,7 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
     rate = scene.sample_rate
     images = np.stack(
         [
-            _image(clip, *heard[number], rate)
+            _image(clip, heard[number], rate)
             if number < len(heard)
             else _everywhere(clip, scene.array)
             for number, clip in enumerate(clips)
@@ -77,7 +79,7 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
     images *= gains[:, None, None]
     signal = images.sum(axis=0)
     if scene.noise_snr_db is not None:
-        signal += _noise(scene, signal, scene.noise_snr_db)
+        signal += _noise(scene, signal, scene.noise_snr_db, bank)
     scale = np.float32(PEAK / np.abs(signal).max())
     sources = tuple(
         replace(
@@ -85,17 +87,22 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
         )
         for source, gain, clip in zip(scene.sources, gains, clips, strict=True)
     )
-    rt60 = measure_rt60(heard[0][0][0, 0], scene.sample_rate)
+    rt60 = measure_rt60(first_response(heard[0])[0], scene.sample_rate)
     measured = None if np.isnan(rt60) else round(rt60, 4)
     return Rendered(
         replace(scene, sources=sources, rt60_measured_s=measured), signal * scale, images * scale
     )
 
 
-def _image(clip: Samples, rirs: Samples, starts: list[int], sample_rate: int) -> Samples:
-    if len(starts) == 1:
-        return convolve(clip, rirs[0])
-    return convolve_moving(clip, rirs, starts, sample_rate)
+def _image(clip: Samples, layers: list[Layer], sample_rate: int) -> Samples:
+    """Let a clip (N,) sound through layers of responses: (C, N)."""
+    heard = [
+        convolve(clip, rirs[0])
+        if len(starts) == 1
+        else convolve_moving(clip, rirs, starts, sample_rate)
+        for rirs, starts in layers
+    ]
+    return np.asarray(np.sum(heard, axis=0), dtype=np.float32)
 
 
 def _everywhere(clip: Samples, array: MicArray) -> Samples:
@@ -185,17 +192,28 @@ def _balance(scene: Scene, images: Samples) -> Samples:
     return np.array(gains, dtype=np.float32)
 
 
-def _noise(scene: Scene, signal: Samples, snr_db: float) -> Samples:
-    """Make diffuse noise (C, N) that lies ``snr_db`` under the signal (C, N)."""
-    rng = scene_rng(scene.seed, scene.split, scene.index, NOISE_STREAM)
-    if scene.array.foa is None:
-        noise = diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
-    else:
-        plain = diffuse_foa_noise(scene.samples, scene.sample_rate, rng)
-        noise = from_acn_sn3d(plain, scene.array.foa)
+def _noise(scene: Scene, signal: Samples, snr_db: float, bank: RirBank | None) -> Samples:
+    """Bring the room's own or diffuse noise (C, N) to ``snr_db`` under the signal (C, N)."""
+    noise = _diffuse(scene) if scene.ambience is None else _ambience(scene, scene.ambience, bank)
     heard = np.square(_pressure(noise, scene.array), dtype=np.float64)
     level = active_rms(_pressure(signal, scene.array), scene.sample_rate)
     return noise * np.float32(level * 10 ** (-snr_db / 20) / np.sqrt(np.mean(heard)))
+
+
+def _diffuse(scene: Scene) -> Samples:
+    rng = scene_rng(scene.seed, scene.split, scene.index, NOISE_STREAM)
+    if scene.array.foa is None:
+        return diffuse_noise(scene.mics_m, scene.samples, scene.sample_rate, rng)
+    plain = diffuse_foa_noise(scene.samples, scene.sample_rate, rng)
+    return from_acn_sn3d(plain, scene.array.foa)
+
+
+def _ambience(scene: Scene, ambience: Ambience, bank: RirBank | None) -> Samples:
+    room = scene.room.name if isinstance(scene.room, MeasuredRoom) else ""
+    path = None if bank is None else bank.ambiences.get(room)
+    channels = len(scene.array.mics)
+    noise = read_ambience(ambience, path, channels, scene.samples, scene.sample_rate)
+    return noise if scene.array.foa is None else from_acn_sn3d(noise, scene.array.foa)
 
 
 def _runs(active: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:

@@ -3,57 +3,88 @@
 import numpy as np
 
 from tselcli.acoustics.ambisonics import figures_of_eight, from_acn_sn3d
+from tselcli.acoustics.early_late import early_and_late
 from tselcli.acoustics.geometry import Floats, direction, turn
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.places import MeasuredRoom
-from tselcli.acoustics.rirs import Samples, shoebox_rirs
+from tselcli.acoustics.rirs import Room, Samples, shoebox_rirs
 from tselcli.acoustics.scene import Point, Scene, Source
 from tselcli.acoustics.tracks import measured_rirs
-from tselcli.acoustics.trajectory import FRAME_S
+from tselcli.acoustics.trajectory import FRAME_S, runs_of
 from tselcli.errors import DataError
 
+Layer = tuple[Samples, list[int]]  # responses (K, C, L), and the sample at which each begins (K,)
 
-def responses(scene: Scene, bank: RirBank | None = None) -> list[tuple[Samples, list[int]]]:
+
+def responses(scene: Scene, bank: RirBank | None = None) -> list[list[Layer]]:
     """Give what every directional source is heard through.
 
     Returns:
-        For each: the responses (K, C, L) in the order in which they are heard, and the sample
-        at which each takes over (K,). A source at rest has one.
+        For each source, layers whose sounds add up: responses in the order in which they are
+        heard, and the sample at which each takes over. A source at rest has one layer of one
+        response.
 
     Raises:
         DataError: the bank does not have them.
     """
     sources = [source for source in scene.sources if source.kind == "directional"]
-    if isinstance(scene.room, MeasuredRoom):
-        return [_measured(scene, scene.room, source, bank) for source in sources]
-    places, order, starts = _waypoints(scene, sources)
-    foa = scene.array.foa
+    room = scene.room
+    if isinstance(room, MeasuredRoom):
+        return [[_measured(scene, room, source, bank)] for source in sources]
+    resting = [source.position_m for source in sources if source.positions is None]
+    rirs = iter(_at_rest(scene, room, np.array(resting)) if resting else ())
+    return [
+        [(next(rirs)[None], [0])] if source.positions is None else _moving(scene, room, source)
+        for source in sources
+    ]
+
+
+def first_response(layers: list[Layer]) -> Samples:
+    """Add up what a source is heard through at first: (C, L)."""
+    firsts = [rirs[0] for rirs, _ in layers]
+    whole = np.zeros((len(firsts[0]), max(rir.shape[-1] for rir in firsts)), dtype=np.float32)
+    for rir in firsts:
+        whole[:, : rir.shape[-1]] += rir
+    return whole
+
+
+def _at_rest(scene: Scene, room: Room, places: Floats) -> Samples:
+    """Compute the responses (S, C, L) from places (S, 3) of a shoebox."""
     rirs = shoebox_rirs(
-        scene.room,
+        room, scene.mics_m, places, scene.sample_rate, scene.max_order, _axes(scene)
+    )
+    return _as_heard(scene, rirs)
+
+
+def _moving(scene: Scene, room: Room, source: Source) -> list[Layer]:
+    """Compute the early and the late responses along the way of a source in a shoebox."""
+    way = source.positions or ()
+    places = [_world(scene, azimuth, elevation, away) for _, azimuth, elevation, away in way]
+    early, late, which = early_and_late(
+        room,
         scene.mics_m,
         places,
+        [azimuth for _, azimuth, _, _ in way],
         scene.sample_rate,
         scene.max_order,
-        None if foa is None else figures_of_eight(scene.array_yaw_deg),
+        _axes(scene),
     )
-    rirs = rirs if foa is None else from_acn_sn3d(rirs, foa)
-    return [(rirs[numbers], start) for numbers, start in zip(order, starts, strict=True)]
+    starts = [round(frame * FRAME_S * scene.sample_rate) for frame, *_ in way]
+    layers = [(_as_heard(scene, early), starts)]
+    if late.shape[-1]:
+        runs = runs_of(which)
+        numbers = [number for _, number in runs]
+        layers.append((_as_heard(scene, late[numbers]), [starts[k] for k, _ in runs]))
+    return layers
 
 
-def _waypoints(
-    scene: Scene, sources: list[Source]
-) -> tuple[Floats, list[list[int]], list[list[int]]]:
-    """List the places (P, 3) of all sources once, and for each source which follow when."""
-    places: dict[Point, int] = {}
-    order, starts = [], []
-    for source in sources:
-        assert source.position_m is not None
-        way = [(0, source.position_m)]
-        if source.positions is not None:
-            way = [(frame, _world(scene, az, el, away)) for frame, az, el, away in source.positions]
-        order.append([places.setdefault(place, len(places)) for _, place in way])
-        starts.append([round(frame * FRAME_S * scene.sample_rate) for frame, _ in way])
-    return np.array(list(places)), order, starts
+def _axes(scene: Scene) -> Floats | None:
+    return None if scene.array.foa is None else figures_of_eight(scene.array_yaw_deg)
+
+
+def _as_heard(scene: Scene, rirs: Samples) -> Samples:
+    """Bring responses of ambisonics from ACN, SN3D to the convention of the scene."""
+    return rirs if scene.array.foa is None else from_acn_sn3d(rirs, scene.array.foa)
 
 
 def _world(scene: Scene, azimuth: float, elevation: float, distance: float | None) -> Point:
@@ -65,9 +96,7 @@ def _world(scene: Scene, azimuth: float, elevation: float, distance: float | Non
     return x, y, z
 
 
-def _measured(
-    scene: Scene, room: MeasuredRoom, source: Source, bank: RirBank | None
-) -> tuple[Samples, list[int]]:
+def _measured(scene: Scene, room: MeasuredRoom, source: Source, bank: RirBank | None) -> Layer:
     if bank is None or bank.name != room.bank:
         given = "none was given" if bank is None else f"'{bank.name}' was given"
         raise DataError(f"scene {scene.index}: needs the responses of '{room.bank}'; {given}")

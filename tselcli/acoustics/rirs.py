@@ -91,12 +91,8 @@ def shoebox_rirs(
     """
     import pyroomacoustics as pra
 
-    if room.rt60_s < room.rt60_min_s:
-        raise ValueError(f"RT60 {room.rt60_s} s is below the room's least, {room.rt60_min_s:.3f} s")
     mics, sources = np.asarray(mics_m, dtype=np.float64), np.asarray(sources_m, dtype=np.float64)
-    for places in (mics, sources):
-        if (places <= 0).any() or (places >= room.size_m).any():
-            raise ValueError(f"positions {places.tolist()} are not all inside {room.size_m}")
+    check_inside(room, mics, sources)
     with _constants():
         shoebox = pra.ShoeBox(
             list(room.size_m),
@@ -110,7 +106,20 @@ def shoebox_rirs(
             shoebox.add_source(place)
         shoebox.compute_rir()
     # pyroomacoustics delays everything by half of the filter that places a reflection.
-    return _cut(_stack(shoebox.rir, FRACTIONAL_TAPS // 2))
+    return cut_tail(_stack(shoebox.rir, FRACTIONAL_TAPS // 2))
+
+
+def check_inside(room: Room, *positions: Floats) -> None:
+    """Refuse what a shoebox cannot be asked.
+
+    Raises:
+        ValueError: the RT60 is below `Room.rt60_min_s`, or a position (..., 3) is outside.
+    """
+    if room.rt60_s < room.rt60_min_s:
+        raise ValueError(f"RT60 {room.rt60_s} s is below the room's least, {room.rt60_min_s:.3f} s")
+    for places in positions:
+        if (places <= 0).any() or (places >= room.size_m).any():
+            raise ValueError(f"positions {places.tolist()} are not all inside {room.size_m}")
 
 
 def _patterns(axes: npt.ArrayLike | None) -> list[Any] | None:
@@ -157,8 +166,11 @@ def _stack(rirs: list[list[Floats]], lead: int) -> Samples:
     return stacked
 
 
-def _cut(rirs: Samples) -> Samples:
-    """Cut responses (S, C, L) where hardly any energy is left in each of them."""
+def cut_tail(rirs: Samples) -> Samples:
+    """Cut responses (S, C, L) where hardly any energy is left in each of them.
+
+    What is left is below -60 dB.
+    """
     left = _energy_left(rirs.astype(np.float64))
     audible = (left > left[..., :1] * 10 ** (TAIL_DB / 10)).any(axis=(0, 1))
     return np.ascontiguousarray(rirs[..., : int(audible.sum())])

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from tselcli.acoustics.ambience import Ambience, draw_ambience
 from tselcli.acoustics.geometry import Floats, MicArray, turn
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.places import MeasuredRoom, Place, Positions, draw_place
@@ -28,6 +29,7 @@ Point = tuple[float, float, float]
 SPLITS = ("train", "val", "test")
 
 CLIP_TRIES = 20
+AMBIENCE_STREAM = 2  # of random numbers
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Scene:
         array_position_m: origin of the array frame in the world frame.
         array_yaw_deg: how far the array is turned, counter-clockwise.
         sources: the first is the target; directional ones come before additive ones.
-        noise_snr_db: active part of all sources together over diffuse noise; None is no noise.
+        noise_snr_db: active part of all sources together over noise; None is no noise.
+        ambience: what the noise is; None is diffuse noise.
         rt60_measured_s: at the first microphone, for the target; None until rendered, and
             where it cannot be measured.
     """
@@ -108,6 +111,7 @@ class Scene:
     array_yaw_deg: float
     sources: tuple[Source, ...]
     noise_snr_db: float | None
+    ambience: Ambience | None = None
     rt60_measured_s: float | None = None
 
     @property
@@ -163,7 +167,23 @@ def draw_scene(
         array_yaw_deg=place.yaw_deg,
         sources=sources,
         noise_snr_db=noise,
+        ambience=None if noise is None else _draw_ambience(recipe, place, bank, seed, split, index),
     )
+
+
+def _draw_ambience(
+    recipe: SceneRecipe, place: Place, bank: RirBank | None, seed: int, split: str, index: int
+) -> Ambience | None:
+    """Draw a part of the room's own noise, where there is some and the recipe wants it.
+
+    It has random numbers of its own: the scene is otherwise that with diffuse noise.
+    """
+    rules, room = recipe.measured, place.room
+    if bank is None or rules is None or rules.ambience == "diffuse":
+        return None
+    path = bank.ambiences.get(room.name) if isinstance(room, MeasuredRoom) else None
+    rng = scene_rng(seed, split, index, AMBIENCE_STREAM)
+    return None if path is None else draw_ambience(rng, path, recipe.duration_s)
 
 
 def _draw_clips(rng: np.random.Generator, corpus: Corpus, count: int) -> list[Clip]:

@@ -73,6 +73,7 @@ class SofaBank:
     array: MicArray
     tracks: tuple[Track, ...]
     files: dict[str, _File]
+    ambiences: dict[str, Path] = field(default_factory=dict)  # SOFA knows none
     _open: OpenFiles = field(default_factory=OpenFiles, repr=False)
 
     def rirs(self, track: Track, indices: Sequence[int]) -> Samples:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tselcli.acoustics.ambience import find_ambiences
 from tselcli.acoustics.geometry import Floats, MicArray, azimuth_of, elevation_of, parse_array
 from tselcli.acoustics.hdf5 import (
     MAX_DIRECTIONS,
@@ -80,6 +81,7 @@ class TauBank:
     missing: tuple[str, ...]
     channels: Channels
     paths: dict[str, Path]
+    ambiences: dict[str, Path]
     _files: OpenFiles = field(default_factory=OpenFiles, repr=False)
 
     def rirs(self, track: Track, indices: Sequence[int]) -> Samples:
@@ -148,6 +150,7 @@ def open_tau(folder: Path, channels: Channels = "foa") -> TauBank:
         missing=tuple(_file_name(room) for room in rooms if room not in paths),
         channels=channels,
         paths={room: path for room, (_, path) in paths.items()},
+        ambiences=find_ambiences(folder, channels, {t.room: t.number for t in tracks}),
         _files=files,
     )
 

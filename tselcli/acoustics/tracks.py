@@ -9,12 +9,14 @@ import numpy as np
 from tselcli.acoustics.geometry import wrap_deg
 from tselcli.acoustics.measured import RirBank, Track, open_bank
 from tselcli.acoustics.places import MeasuredRoom, Place, Spot, rounded_deg
+from tselcli.acoustics.subarray import choose_mics
 from tselcli.acoustics.trajectory import FRAME_S, Samples, arc_length, walk
 from tselcli.corpora.audio import resample
 from tselcli.errors import DataError
 from tselcli.sections import SceneRecipe
 
 TRIES = 200
+WIDEST_STEP_DEG = 20.0  # a track whose neighbours are farther apart is no way but places
 
 
 def bank_of(recipe: SceneRecipe) -> RirBank | None:
@@ -22,11 +24,13 @@ def bank_of(recipe: SceneRecipe) -> RirBank | None:
 
     Raises:
         DataError: they cannot be read.
+        RecipeError: the array lacks the microphones that the recipe names.
     """
     if recipe.measured is None:
         return None
     rules = recipe.measured
-    return open_bank(Path(rules.folder), rules.channels, rules.azimuth)
+    bank = open_bank(Path(rules.folder), rules.channels, rules.azimuth)
+    return bank if rules.mics is None else choose_mics(bank, rules.mics)
 
 
 def draw_measured(
@@ -79,13 +83,17 @@ def tracks_of(recipe: SceneRecipe, bank: RirBank, split: str) -> list[Track]:
 
 
 def _spot(rng: np.random.Generator, recipe: SceneRecipe, track: Track, start: int) -> Spot:
-    """Stay at a direction, or walk from there along the trajectory, as the recipe says."""
+    """Stay at a direction, or walk from there along the trajectory, as the recipe says.
+
+    Nobody walks where directions are far apart, as those of a few loudspeakers are.
+    """
     runs: tuple[tuple[int, int], ...] = ((0, start),)
     if recipe.motion.share and rng.random() < recipe.motion.share:
         speed = float(rng.choice(recipe.motion.speed_deg_s)) * float(rng.choice([-1, 1]))
         way = arc_length(track.azimuth_deg, track.elevation_deg, track.closed)
         frames = math.ceil(recipe.duration_s / FRAME_S)
-        runs = walk(way, start, speed, frames, track.closed)
+        if np.diff(way).max(initial=0.0) <= WIDEST_STEP_DEG:
+            runs = walk(way, start, speed, frames, track.closed)
     places = [
         (
             frame,

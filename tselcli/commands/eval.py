@@ -16,6 +16,7 @@ import torch
 from tselcli import report
 from tselcli.acoustics.ambisonics import to_acn_sn3d
 from tselcli.acoustics.geometry import wrap_deg
+from tselcli.acoustics.lines import fold_deg, line_of
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial, anything_moves, folder_trials, fresh_trials, padded_others
@@ -74,6 +75,7 @@ def evaluate(
     Returns:
         ``rows`` (one a system, figures of :func:`tselcli.metrics.score`, or with tracks of
         :func:`tselcli.frame_metrics.score_frames`; then the former are ``clip_rows``),
+        ``folded`` (whether front and back count alike, for microphones in a line),
         ``scenes`` (truth and answers), and what was evaluated: ``recipe`` is the model's, with
         the corpus, the scenes and the published figure of the recipe that was asked for.
 
@@ -92,17 +94,19 @@ def evaluate(
         moves, trials = anything_moves(trials) if localizer.has_tracks else (False, trials)
         track = moves
     began = time.monotonic()
-    scenes, followed = [], []
+    scenes, followed, lines = [], [], set()
     with progress_bar("scenes", total) as advance:
         for trial in trials:
             answer = _answer(localizer, trial, track)
             scenes.append(_judge(localizer, trial, answer, baselines))
+            lines.add(line_of(trial.array))
             if answer.track is not None:
                 parts = (trial, localizer.features, baselines)
                 followed.append(follow_trial(localizer.name, answer.track, *parts))
             advance()
     if plot is not None:
         draw_scene_tracks(plot, followed)
+    line = lines.pop() if len(lines) == 1 else None
     result = {
         "model": localizer.name,
         "data": str(data) if data else chosen.corpus.model_dump(mode="json"),
@@ -111,11 +115,12 @@ def evaluate(
         "labels": list(localizer.recipe.labels),
         "seconds": time.monotonic() - began,
         "recipe": _evaluated(localizer.recipe, chosen).model_dump(mode="json"),
-        "rows": _rows(localizer.name, scenes),
+        "folded": line is not None,
+        "rows": _rows(scenes, line),
         "scenes": scenes,
     }
     if followed:
-        result |= {"clip_rows": result["rows"], "rows": frame_rows(followed)}
+        result |= {"clip_rows": result["rows"], "rows": frame_rows(followed, line)}
         result["tracks"] = [scene.record() for scene in followed]
     if chosen.published is not None:
         result["published"] = chosen.published.model_dump(mode="json")
@@ -247,14 +252,18 @@ def _peer(spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe) -> floa
     return float(wrap_deg(np.rad2deg(locator.azimuth_recon[0])))
 
 
-def _rows(model: str, scenes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Score every system, the model first, then physics, then chance."""
-    targets = [scene["azimuth_deg"] for scene in scenes]
+def _rows(scenes: list[dict[str, Any]], line_deg: float | None) -> list[dict[str, Any]]:
+    """Score every system, the model first, then physics, then chance.
+
+    Of microphones in a line, front and back count alike.
+    """
+    targets = fold_deg([scene["azimuth_deg"] for scene in scenes], line_deg)
     others = padded_others(tuple(scene["others_deg"]) for scene in scenes)
+    others = fold_deg(others, line_deg)
     rows = []
     for system in scenes[0]["answers"]:
-        found = [scene["answers"][system] for scene in scenes]
+        found = fold_deg([scene["answers"][system] for scene in scenes], line_deg)
         rows.append({"system": system, **score(found, targets, others, np.random.default_rng(0))})
-    for system, figures in chance_levels(targets, others).items():
+    for system, figures in chance_levels(targets, others, line_deg is not None).items():
         rows.append({"system": f"chance: {system.replace('_', ' ')}", **figures})
     return rows

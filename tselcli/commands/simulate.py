@@ -22,7 +22,7 @@ from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest
 from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
-from tselcli.acoustics.scene import SPLITS, draw_scene
+from tselcli.acoustics.scene import SPLITS, Scene, draw_scene
 from tselcli.acoustics.tracks import bank_of
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import write_audio
@@ -39,12 +39,25 @@ MAX_COUNT = 1_000_000  # file names have six digits
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did: scenes rendered now, scenes found complete, and how long it took."""
+    """What a run did.
+
+    Attributes:
+        out: the folder.
+        split: of the corpus.
+        rendered: scenes rendered now.
+        kept: scenes found complete.
+        moving: how many sources move in those rendered now.
+        noise: how many of those rendered now have which noise: ``ambience`` (the room's own),
+            ``diffuse`` or ``none``.
+        seconds: how long it took.
+    """
 
     out: Path
     split: str
     rendered: int
     kept: int
+    moving: int
+    noise: dict[str, int]
     seconds: float
 
 
@@ -62,10 +75,11 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A manifest line, or what was wrong with the scene."""
+    """A manifest line with what it says of noise and motion, or what was wrong with the scene."""
 
-    index: int
-    line: str
+    line: str = ""
+    noise: str = ""
+    moving: int = 0
     problem: str = ""
 
 
@@ -94,8 +108,8 @@ def simulate(
 
     Raises:
         RecipeError: an option makes no sense, or the folder holds something else.
-        DataError: the corpus or the folder cannot be used; or, at the end, scenes were left
-            out because a clip of theirs cannot be read.
+        DataError: the corpus, the measured rooms or the folder cannot be used; or, at the end,
+            scenes were left out because a clip or a response of theirs cannot be read.
     """
     began = time.monotonic()
     indices = _indices(split, count, shard)
@@ -103,11 +117,12 @@ def simulate(
         raise RecipeError(f"jobs {jobs}: must not be negative; 0 uses every processor")
     recipe = _resolve(recipe, seed, corpus)
     sounds = open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
+    bank = bank_of(recipe.scene)
     _prepare(out, recipe)
     done = finished_scenes(out, split)
     missing = [index for index in indices if index not in done]
-    job = _Job(recipe, sounds, bank_of(recipe.scene), out, split, recipe.seed)
-    problems = []
+    job = _Job(recipe, sounds, bank, out, split, recipe.seed)
+    problems, noises, moving = [], Counter[str](), 0
     try:
         with progress_bar("simulate", len(indices), "scenes", len(indices) - len(missing)) as step:
             for outcome in spread(partial(_render, job), missing, jobs or os.cpu_count() or 1):
@@ -116,13 +131,16 @@ def simulate(
                     step(complaint=f"left out: {outcome.problem}")
                 else:
                     add_line(out, outcome.line)
+                    noises[outcome.noise] += 1
+                    moving += outcome.moving
                     step()
     finally:
         sort_manifest(out)
     if problems:
         raise DataError(_complaint(out, problems, len(missing)))
     kept = len(indices) - len(missing)
-    return Summary(out, split, len(missing), kept, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Summary(out, split, len(missing), kept, moving, dict(noises), seconds)
 
 
 def _indices(split: str, count: int, shard: str | None) -> range:
@@ -184,10 +202,18 @@ def _render(job: _Job, index: int) -> _Outcome:
         scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index, job.bank)
         rendered = render_scene(scene, job.corpus, job.bank)
     except DataError as error:
-        return _Outcome(index, "", str(error))
+        return _Outcome(problem=str(error))
     write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
     write_text_atomically(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
-    return _Outcome(index, scene_line(rendered.scene, f"audio/{name}.flac"))
+    line = scene_line(rendered.scene, f"audio/{name}.flac")
+    moving = sum(source.positions is not None for source in rendered.scene.sources)
+    return _Outcome(line, _noise_of(rendered.scene), moving)
+
+
+def _noise_of(scene: Scene) -> str:
+    if scene.noise_snr_db is None:
+        return "none"
+    return "diffuse" if scene.ambience is None else "ambience"
 
 
 def _complaint(out: Path, problems: list[str], total: int) -> str:
@@ -196,6 +222,6 @@ def _complaint(out: Path, problems: list[str], total: int) -> str:
     named = "; ".join(f"{problem} ({times} scene(s))" for problem, times in counted[:MAX_SHOWN])
     more = f"; and {len(counted) - MAX_SHOWN} more" if len(counted) > MAX_SHOWN else ""
     return (
-        f"{out}: {len(problems)} of {total} scenes left out; mend the clips and run again. "
+        f"{out}: {len(problems)} of {total} scenes left out; mend what is named and run again. "
         f"{named}{more}"
     )

@@ -69,6 +69,21 @@ def read_audio(
     return np.ascontiguousarray(signal.T), rate
 
 
+def duration_of(path: Path) -> float:
+    """Read from the header of a recording how long it is, in seconds.
+
+    Raises:
+        DataError: as `read_audio`, as far as the header tells.
+    """
+    check_file(path)
+    try:
+        with soundfile.SoundFile(str(path)) as sound:
+            _, count = part(sound, path, 0.0, None, None)
+            return float(count / sound.samplerate)
+    except soundfile.LibsndfileError as error:
+        raise damaged(path, error) from error
+
+
 def damaged(path: Path, error: soundfile.LibsndfileError) -> DataError:
     """Say what libsndfile found wrong with a file."""
     reason = error.error_string.removeprefix("Error : ").rstrip(".")
