@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tselcli"
 ROOMS = [  # from top to bottom; an import leads to the same room or to a lower line
     ("__main__",),
-    ("cli", "cli_data", "cli_develop", "cli_localize", "cli_models", "cli_recipes", "cli_report"),
+    ("cli", "cli_data", "cli_develop", "cli_doctor", "cli_models", "cli_recipes", "cli_report"),
+    ("cli_localize",),
     ("cli_options", "cli_output"),
     ("commands",),
     ("trainer", "mask_task", "direct_task"),
@@ -20,7 +21,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("inquiry",),
     ("outcomes",),
     ("downloads", "archives"),
-    ("report_tables", "report_tracks", "report_answers", "plot_masks"),
+    ("report_tables", "report_tracks", "report_answers", "report_findings", "plot_masks"),
     ("report", "dataset", "console", "plots"),
     ("processes",),
     ("models",),
@@ -37,7 +38,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
 INSIDE = {
     ("cli", "cli_data"),
     ("cli", "cli_develop"),
-    ("cli", "cli_localize"),
+    ("cli", "cli_doctor"),
     ("cli", "cli_models"),
     ("cli", "cli_recipes"),
     ("cli", "cli_report"),
@@ -57,6 +58,7 @@ NO_TORCH = {
     "plots",
     "report_tracks",
     "report_answers",
+    "report_findings",
     "plot_masks",
     "cautions",
 }

@@ -26,6 +26,8 @@ from tselcli.cli_develop import (
     distill,
     lessons,
 )
+from tselcli.cli_doctor import EXAMPLES as DOCTOR_EXAMPLES
+from tselcli.cli_doctor import doctor
 from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
 from tselcli.cli_localize import localize
 from tselcli.cli_models import models_app
@@ -277,6 +279,7 @@ def evaluate(
 
 app.command("report", epilog=REPORT_EXAMPLES)(lay_out)
 app.command(epilog=LOCALIZE_EXAMPLES)(localize)
+app.command(epilog=DOCTOR_EXAMPLES)(doctor)
 
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
 app.command(rich_help_panel=DEVELOPERS, epilog=CALIBRATE_EXAMPLES)(calibrate)
