@@ -10,7 +10,7 @@ A swap that mirrors the array onto itself (two opposite corners of a square) cha
 and no recording can show it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -29,7 +29,8 @@ AZIMUTHS = np.arange(-180.0, 180.0, 4.0)
 FRAMES = 100  # that are listened to
 DECAY = 0.9  # of the power from frame to frame that is taken for an echo
 SCALES = (0.5, 0.7, 1.4, 2.0)
-BETTER, RATIO = 0.04, 1.2  # by how much a hypothesis must agree more than the declared array
+BETTER, RATIO = 0.03, 1.08  # by how much a hypothesis must agree more than the declared array
+ALIKE = 0.003  # hypotheses that agree as much as this are one
 LEAST = 0.12  # agreement below which nothing can be told
 OFF_SCALE = (0.65, 1.5)
 
@@ -123,7 +124,15 @@ def check_geometry(signal: Samples, rate: int, mics: Floats, channels: list[int]
     enough = max(declared + BETTER, RATIO * declared, LEAST)
     if best < enough or (OFF_SCALE[0] < guess.scale < OFF_SCALE[1] and guess.scale != 1.0):
         return []
-    return [guess.finding]
+    if guess.finding.kind != "swap":
+        return [guess.finding]
+    alike = [other.finding for value, other in scored if value > best - ALIKE]
+    pairs = [f"{found.channels[0]} and {found.channels[1]}" for found in alike if found.channels]
+    finding = alike[0]
+    if len(pairs) > 1:  # the array mirrors one onto the other
+        what = f"two channels seem to be swapped: {', or '.join(pairs)}, which sound the same"
+        finding = replace(finding, what=what, channels=())
+    return [finding]
 
 
 def _hypotheses(mics: Floats, names: list[int]) -> list[_Hypothesis]:

@@ -15,7 +15,7 @@ WINDOW_S, STEP_S = 1.0, 0.5
 REACH_S = 0.02  # lags that are looked at
 TOP_HZ = 4000.0
 LEAST_WINDOWS = 6
-LEAST_S = 1.0e-4  # of lag over the recording: 1.6 samples at 16 kHz
+LEAST_S = 8.0e-5  # of lag over the recording; one clock gives 4e-5 at most
 STRAIGHT = 0.12  # typical distance from the line, as a share of the whole lag
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -100,9 +101,43 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> list[Path]:
     return [out, text_graph, words]
 
 
+@torch.no_grad()
+def check_onnx(checkpoint: Checkpoint, path: Path) -> float:
+    """Run the graphs with onnxruntime: the largest difference from torch in any output.
+
+    Raises:
+        CheckpointError: onnxruntime is missing.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    network = onnxruntime.InferenceSession(str(path))
+    encoder = onnxruntime.InferenceSession(str(path.with_suffix(".text.onnx")))
+    ours, worst = _Mask(checkpoint).eval(), 0.0
+    bins = checkpoint.recipe.features.n_fft // 2 + 1
+    for blocks, queries in (
+        (1, ["rain"]),
+        (5, ["a dog barking", "a car", "x"]),
+        (31, ["rain", "a"]),
+    ):
+        tokens, mask = checkpoint.text.tokenize(queries)
+        (text,) = encoder.run(None, {"tokens": tokens.numpy(), "mask": mask.numpy()})
+        expected = checkpoint.text(tokens, mask)
+        power = torch.rand(blocks * frame_multiple(checkpoint), bins) ** 8
+        heard = network.run(None, {"power": power.numpy(), "text": expected.numpy()})
+        pairs = zip([text, *heard], [expected, *ours(power, expected)], strict=True)
+        worst = max(worst, *(float(np.abs(a - b.numpy()).max()) for a, b in pairs))
+    return worst
+
+
+def _missing(error: ModuleNotFoundError) -> CheckpointError:
+    return CheckpointError(f"{error.name}: not installed; `pip install 'tselcli[onnx]'` brings it")
+
+
 def frame_multiple(checkpoint: Checkpoint) -> int:
     """Give what the number of frames must be a multiple of; zeros at the end change nothing."""
-    return checkpoint.recipe.features.mel_pool * checkpoint.net.step
+    return int(checkpoint.recipe.features.mel_pool * checkpoint.net.step)
 
 
 def _write(
@@ -126,9 +161,7 @@ def _write(
             verbose=False,
         )
     except ModuleNotFoundError as error:
-        raise CheckpointError(
-            f"{error.name}: not installed; `pip install 'tselcli[onnx]'` brings it"
-        ) from error
+        raise _missing(error) from error
     assert program is not None
     program.save(str(path))
 
