@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.cautions import cautions_about_answer, cautions_about_recording
+from tselcli.cautions import caution_about_line, cautions_about_recording
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.recording import BLOCK_S, Recording
@@ -154,9 +154,9 @@ def _record(
     }
     if answer.track is not None:
         record["trajectory"] = _trajectory(answer.track, wanted.start_s)
-    own = cautions_about_answer(answer.azimuth_deg, answer.presence, wanted.array)
-    if common or own:
-        record["warnings"] = [*common, *own]
+    warnings = [*common, *caution_about_line(answer.azimuth_deg, wanted.array)]
+    if warnings:
+        record["warnings"] = warnings
     return record
 
 

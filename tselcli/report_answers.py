@@ -121,7 +121,11 @@ def _warnings(answers: Sequence[Row]) -> list[RenderableType]:
     """Give each warning once, and say of which query it is if it is not of all."""
     owners: dict[str, list[str]] = {}
     for answer in answers:
-        for warning in answer.get("warnings", ()):
+        absent = ["probably not there; the azimuth is a guess"]
+        for warning in [
+            *answer.get("warnings", ()),
+            *(absent if answer.get("present") is False else ()),
+        ]:
             owners.setdefault(str(warning), []).append(str(answer["query"]))
     lines: list[RenderableType] = []
     for warning, queries in owners.items():
