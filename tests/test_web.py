@@ -58,7 +58,7 @@ def test_a_recording_is_answered_and_its_files_can_be_fetched(client, tmp_path):
     sounds = [client.get(sound).content for sound in found.json()["sounds"]]
     assert all(sound.startswith(b"RIFF") for sound in sounds)
     assert sounds[0] != sounds[1]
-    assert not list(tmp_path.rglob("recording*"))  # what was sent is not kept
+    assert not list(tmp_path.rglob("mix*"))  # what was sent is not kept
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_recording_is_answered_and_its_files_can_be_fetched(client, tmp_path):
     [
         "/api/files/{job}/../../../etc/passwd",
         "/api/files/{job}/..%2f..%2fetc%2fpasswd",
-        "/api/files/{job}/recording.flac",
+        "/api/files/{job}/mix.flac",
         "/api/files/../secret.txt",
         "/assets/page.html",
         "/../secret.txt",
@@ -85,7 +85,7 @@ def test_nothing_but_published_files_can_be_read(client, tmp_path, path):
     [
         ({"content": bytes(2 * 10**6)}, 413, "1 MB at most"),
         ({"name": "mix.txt"}, 422, "unknown kind of audio '.txt'"),
-        ({"content": b"no sound at all"}, 422, "recording.flac: damaged or not audio"),
+        ({"content": b"no sound at all"}, 422, "^mix.flac: damaged or not audio"),
         ({"queries": " \n "}, 422, "1 to 6 short descriptions"),
         ({"array": "/etc/array.yaml"}, 422, "for the command line"),
         ({"array": "circular:3:0.1"}, 422, "4 channel.*3 microphones"),

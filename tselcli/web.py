@@ -10,6 +10,7 @@ oldest answers are removed. Only the address that was asked for is answered (no 
 can point here from a stranger's page).
 """
 
+import re
 import secrets
 import shutil
 import threading
@@ -30,9 +31,12 @@ from tselcli.report import to_json
 
 PAGE = Path(__file__).resolve().parent / "assets" / "page.html"
 KEPT = 20  # answers whose files stay
-MAX_QUERIES, MAX_LETTERS = 6, 500
+MAX_QUERIES, MAX_LETTERS, MAX_NAME = 6, 500, 60
 FILE_ARRAYS = (".yaml", ".yml", ".sofa")  # would be read from our disk
-POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self'"
+POLICY = (
+    "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src 'self' data:"
+)
 
 
 class Answers:
@@ -109,7 +113,7 @@ def build_app(localizer: Locator, home: Path, max_bytes: int, hosts: list[str]) 
             with lock:  # one at a time: the model uses every core as it is
                 return JSONResponse(_answer(localizer, answers, audio, queries, array))
         except TselError as error:
-            message = str(error).replace(f"{home}/", "").split("/", 1)[-1]
+            message = re.sub(rf"{re.escape(str(home))}/[\w-]+/(sent/)?", "", str(error))
             return JSONResponse({"error": message}, status_code=422)
 
     return app
@@ -129,7 +133,9 @@ def _answer(
     if suffix not in AUDIO_SUFFIXES:
         raise DataError(f"unknown kind of audio '{suffix}'; give {', '.join(AUDIO_SUFFIXES)}")
     job, folder = answers.folder()
-    path = folder / f"recording{suffix}"
+    (folder / "sent").mkdir()
+    stem = re.sub(r"[^\w-]", "_", Path(audio.filename or "").stem)[:MAX_NAME]
+    path = folder / "sent" / f"{stem}{suffix}"
     with path.open("wb") as file:
         shutil.copyfileobj(audio.file, file)
     wanted = Wanted(
@@ -141,7 +147,7 @@ def _answer(
     )
     records = ask(localizer, path, asked, wanted)
     for record in records:
-        record["audio"] = Path(audio.filename or "recording").name
+        record["audio"] = path.name
     (folder / "answers.json").write_text("".join(to_json(record) + "\n" for record in records))
     path.unlink()
     sounds = [numbered(folder / "sound.wav", k, len(asked)) for k in range(len(asked))]
