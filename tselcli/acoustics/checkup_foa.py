@@ -2,9 +2,10 @@
 
 Over all directions the three figures of eight hold as much power together as W does with the scale
 SN3D, twice as much in FuMa (where W is turned down by 3 dB) and three times as much with N3D; a
-plane wave and a diffuse field agree in that. Most sounds come from near the horizon, so that the
-weakest of the three, when sounds begin, is the vertical one: the third channel in the order ACN
-(W Y Z X) and the last in FuMa's (W X Y Z).
+plane wave and a diffuse field agree in that. The order comes with the scale. Most sounds are near
+the horizon, so that the vertical channel, where sounds begin, is weak: the third in the order ACN
+(W Y Z X) and the last in FuMa's (W X Y Z); where that can be seen it is said, and no more, since a
+source on an axis makes another channel weak.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ FLAT = 3.0  # times that a vertical channel is weaker than both others, to be kn
 
 
 def check_ambisonics(signal: Samples, rate: int, declared: Ambisonics) -> list[Finding]:
-    """Compare order and scale with those that are declared.
+    """Compare order and scale with those that are declared, by the powers.
 
     Args:
         signal: four channels (4, N), in the recording's order.
@@ -30,19 +31,14 @@ def check_ambisonics(signal: Samples, rate: int, declared: Ambisonics) -> list[F
     seen = {name: (others / pressure) ** 2 for name, (pressure, others) in SCALES.items()}
     fits = {name: abs(np.log(ratio / wanted)) for name, wanted in seen.items()}
     likely = min(fits, key=lambda name: fits[name])
-    vertical = vertical_channel(signal, rate)
-    order_fits = vertical is None or vertical == PLACES[declared][2]
-    scale_fits = fits[likely] > np.log(TOLERANCE) or likely == declared
-    if scale_fits and order_fits:
+    if likely == declared or fits[likely] > np.log(TOLERANCE):
         return []
-    if scale_fits and not order_fits and likely == declared:
-        likely = next(name for name in PLACES if PLACES[name][2] == vertical)
     names = {convention: name for name, convention in FOA.items()}
+    flat = vertical_channel(signal, rate) == PLACES[likely][2] != PLACES[declared][2]
+    height = f", and channel {PLACES[likely][2] + 1} looks like the vertical one" if flat else ""
     what = (
-        f"the channels are probably {LABELS[likely]}, not {LABELS[declared]} (the directional "
-        f"channels have {ratio:.1f} times the power of W"
-        + ("" if vertical is None else f", and channel {vertical + 1} looks like the vertical one")
-        + ")"
+        f"the channels are probably {LABELS[likely]}, not {LABELS[declared]}: "
+        f"the directional ones have {ratio:.1f} times the power of W{height}"
     )
     return [Finding("ambisonics", (), what, f"try --array {names[likely]}")]
 
