@@ -135,7 +135,7 @@ def _warnings(answers: Sequence[Row]) -> list[RenderableType]:
 
 
 def _answer_table(answers: Sequence[Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("Query", ratio=1, overflow="fold")
     table.add_column("Azimuth", justify="right", no_wrap=True)

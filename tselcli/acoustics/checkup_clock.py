@@ -32,17 +32,18 @@ def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) 
     if len(lags) < LEAST_WINDOWS:
         return []
     lines = [_line(lags[:, channel]) for channel in range(lags.shape[1])]
-    by_drift = sorted(range(len(lines)), key=lambda channel: -abs(lines[channel][1]))
-    worst = by_drift[0]
-    _, drift, off = lines[worst]
-    if abs(drift) > LEAST_S and off < STRAIGHT * abs(drift):
-        ppm = 1e6 * drift / (len(lags) * STEP_S)
-        alone = abs(drift) > 2 * abs(lines[by_drift[1]][1])
-        which = (channels[worst] + 1,) if alone else ()
-        who = f"channel {channels[worst] + 1} drifts" if alone else "the channels drift apart"
-        what = f"{who} by about {abs(ppm):.0f} ppm: they run by different clocks"
+    # The others see through a beam that holds the drifting one, and their lines are not straight.
+    straight = [
+        channel
+        for channel, (_, drift, off) in enumerate(lines)
+        if abs(drift) > LEAST_S and off < STRAIGHT * abs(drift)
+    ]
+    if straight:
+        worst = min(straight, key=lambda channel: lines[channel][2] / abs(lines[channel][1]))
+        name, ppm = channels[worst] + 1, 1e6 * abs(lines[worst][1]) / (len(lags) * STEP_S)
+        what = f"channel {name} drifts by about {ppm:.0f} ppm against the others: another clock"
         remedy = "record all channels with one device, or resample the one that drifts"
-        return [Finding("drift", which, what, remedy)]
+        return [Finding("drift", (name,), what, remedy)]
     late = int(np.argmax([abs(line[0]) for line in lines]))
     middle, _, off = lines[late]
     others = max(abs(line[0]) for k, line in enumerate(lines) if k != late)
