@@ -12,11 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
 from tselcli import __version__, cli, cli_localize, cli_options
 from tselcli.errors import CheckpointError, DataError, RecipeError
+from tselcli.models.checkpoint import load_checkpoint
 from tselcli.recipe import bundled_recipes, load_recipe, recipe_to_yaml
 from tselcli.report_tables import COLUMNS
 
@@ -79,7 +81,10 @@ def commands():
 
 def test_version_is_that_of_the_package():
     result = tsel("--version")
-    assert (result.exit_code, result.stdout) == (0, f"tsel {__version__}\n")
+    first, model, *others = result.stdout.splitlines()
+    assert (result.exit_code, first) == (0, f"tsel {__version__}")
+    assert model == f"model {load_checkpoint('mask-compact').name}"
+    assert f"torch {torch.__version__.partition('+')[0]}" in [o.partition("+")[0] for o in others]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])
@@ -121,6 +126,8 @@ LIGHT = [
     "from tselcli.cli import main; sys.argv = ['tsel', 'train', '--help']; main()",
     "from tselcli.cli import main; sys.argv = ['tsel', 'models', '--help']; main()",
     "from tselcli.cli import main; sys.argv = ['tsel', 'report', '--help']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'localize', '--help']; main()",
+    "from tselcli.cli import main; sys.argv = ['tsel', 'doctor', '--help']; main()",
 ]
 
 
@@ -366,7 +373,12 @@ def test_localize_prints_a_line_of_json_per_query_into_a_pipe(spy):
             "device": "cpu",
             "top": 1,
             "track": False,
+            "start_s": 0.0,
+            "stop_s": None,
+            "target_estimate": None,
             "plot": None,
+            "save_mask": None,
+            "extract": None,
         }
     ]
     assert [json.loads(line)["query"] for line in result.stdout.splitlines()] == [
@@ -411,6 +423,46 @@ def test_a_track_in_dcase_labels_holds_active_frames_of_all_queries_in_order(spy
     spy("localize", "localize", result=iter([TRACKED, TRACKED]))
     result = tsel("localize", "mix.wav", "x", "y", "--track", "--format", "dcase")
     assert result.stdout == "0,0,0,179,0\n0,1,0,179,0\n1,0,0,-180,0\n1,1,0,-180,0\n"
+
+
+def test_an_audacity_track_has_a_label_for_every_stretch(spy):
+    quiet = {"time_s": 0.3, "azimuth_deg": 0.0, "confidence": 0.1, "active": False}
+    away = {"time_s": 0.4, "azimuth_deg": -10.0, "confidence": 0.5, "active": True}
+    there = {**away, "time_s": 0.5, "azimuth_deg": -40.0}
+    heard = [*TRACKED["trajectory"], quiet, away, there]
+    calls = spy("localize", "localize", result=iter([{**TRACKED, "trajectory": heard}]))
+    result = tsel("localize", "mix.wav", "a dog barking", "--format", "audacity")
+    assert calls[0]["track"] is True
+    assert result.stdout == (
+        "0.000\t0.200\ta dog barking +179°\n0.400\t0.600\ta dog barking -10° → -40°\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "audio", "queries"),
+    [
+        (["a.wav", "b.FLAC", "rain", "c.wav"], ["a.wav", "b.FLAC"], ["rain", "c.wav"]),
+        (["folder", "rain"], ["folder"], ["rain"]),
+        (["folder", "a.txt", "-q", "rain", "-q", "x"], ["folder", "a.txt"], ["rain", "x"]),
+    ],
+)
+def test_recordings_are_told_from_queries(spy, words, audio, queries):
+    calls = spy("localize", "localize", result=iter([]))
+    assert tsel("localize", *words).exit_code == 0
+    assert calls[0]["audio"] == list(map(Path, audio))
+    assert calls[0]["queries"] == queries
+
+
+def test_a_part_is_given_in_seconds_or_as_a_clock(spy):
+    calls = spy("localize", "localize", result=iter([]))
+    tsel("localize", "mix.wav", "x", "--from", "1:30", "--to", "1:02:03.5")
+    assert (calls[0]["start_s"], calls[0]["stop_s"]) == (90, 3723.5)
+
+
+def test_an_estimate_needs_no_query(spy):
+    calls = spy("localize", "localize", result=iter([]))
+    assert tsel("localize", "mix.wav", "--target-estimate", "dog.wav").exit_code == 0
+    assert (calls[0]["queries"], calls[0]["target_estimate"]) == ([], Path("dog.wav"))
 
 
 def test_a_track_for_people_is_where_it_goes_and_when(spy):
@@ -505,7 +557,10 @@ def test_failed_localization_leaves_no_half_file(spy, tmp_path):
         ["localize", "mix.wav"],
         ["localize", "mix.wav", "rain", "--batch", "p.csv"],
         ["localize", "mix.wav", "rain", "--format", "xml"],
-        ["localize", "mix.wav", "rain", "--format", "dcase"],
+        ["localize", "a.wav", "b.wav", "rain", "--format", "dcase"],
+        ["localize", "a.wav", "b.wav", "rain", "--extract", "x.wav"],
+        ["localize", "mix.wav", "rain", "--from", "5", "--to", "4"],
+        ["localize", "mix.wav", "rain", "--from", "noon"],
         ["localize", "--batch", "p.csv", "--track", "--format", "dcase"],
         ["localize", "--batch", "p.csv", "--plot", "a.png"],
         ["simulate", "tiny"],

@@ -33,17 +33,10 @@ def cautions_about_recording(levels: Levels, array: MicArray) -> list[str]:
     return found
 
 
-def cautions_about_answer(azimuth_deg: float, presence: float | None, array: MicArray) -> list[str]:
-    """Say that a sound is probably absent, or that an array cannot tell front from back."""
-    found = []
-    if presence is not None and presence < 0.5:
-        found.append(
-            f"the sound is probably absent ({100 * presence:.0f} %); the azimuth is a guess"
-        )
+def caution_about_line(azimuth_deg: float, array: MicArray) -> list[str]:
+    """Say that microphones in a line cannot tell one side from the other."""
     along = line_of(array)
-    if along is not None:
-        mirrored = (2 * along - azimuth_deg + 180) % 360 - 180
-        found.append(
-            f"microphones in a line hear both sides alike: {mirrored:+.0f} degrees is as likely"
-        )
-    return found
+    if along is None:
+        return []
+    mirrored = (2 * along - azimuth_deg + 180) % 360 - 180
+    return [f"microphones in a line hear both sides alike: {mirrored:+.0f} degrees is as likely"]

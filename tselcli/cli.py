@@ -26,6 +26,10 @@ from tselcli.cli_develop import (
     distill,
     lessons,
 )
+from tselcli.cli_doctor import EXAMPLES as DOCTOR_EXAMPLES
+from tselcli.cli_doctor import doctor
+from tselcli.cli_export import EXAMPLES as EXPORT_EXAMPLES
+from tselcli.cli_export import export
 from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
 from tselcli.cli_localize import localize
 from tselcli.cli_models import models_app
@@ -53,6 +57,8 @@ from tselcli.cli_output import print_json, print_rich, print_text
 from tselcli.cli_recipes import recipes_app
 from tselcli.cli_report import EXAMPLES as REPORT_EXAMPLES
 from tselcli.cli_report import lay_out
+from tselcli.cli_serve import EXAMPLES as SERVE_EXAMPLES
+from tselcli.cli_serve import serve
 from tselcli.errors import RecipeError, TselError
 
 INTERRUPTED = 130  # 128 + the number of SIGINT
@@ -82,7 +88,6 @@ app = typer.Typer(
         "tsel eval runs/tiny",
     ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -93,16 +98,22 @@ app.add_typer(data_app, name="data")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from tselcli import __version__
+        from tselcli.about import versions
 
-        print_text(f"tsel {__version__}")
+        print_text("\n".join(f"{name} {version}" for name, version in versions()))
         raise typer.Exit
 
 
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Of all parts.",
+        ),
     ] = False,
 ) -> None:
     pass
@@ -277,6 +288,9 @@ def evaluate(
 
 app.command("report", epilog=REPORT_EXAMPLES)(lay_out)
 app.command(epilog=LOCALIZE_EXAMPLES)(localize)
+app.command(epilog=DOCTOR_EXAMPLES)(doctor)
+app.command(epilog=SERVE_EXAMPLES)(serve)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
 app.command(rich_help_panel=DEVELOPERS, epilog=CALIBRATE_EXAMPLES)(calibrate)

@@ -120,6 +120,13 @@ class AnswerFormat(str, enum.Enum):
     audacity = "audacity"
 
 
+class FindingsFormat(str, enum.Enum):
+    """How findings about a recording are printed."""
+
+    text = "text"
+    json = "json"
+
+
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A name of `tsel recipes ls`, or a YAML file.")
 ]

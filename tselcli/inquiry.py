@@ -6,12 +6,12 @@ recording -> answers -> records (azimuth, confidence, warnings, trajectory)
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.cautions import cautions_about_answer, cautions_about_recording
+from tselcli.cautions import caution_about_line, cautions_about_recording
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.recording import BLOCK_S, Recording
@@ -41,6 +41,7 @@ class Wanted:
         stop_s: where to end, seconds; None is the end.
         estimate: a file with the separated sound, in place of the network.
         plot: PNG, SVG or PDF to draw.
+        posteriors: PNG, SVG or PDF for the directions of the clips, beside a plot of tracks.
         masks: NPZ, PNG, SVG or PDF for the masks.
         sound: WAV or FLAC for what was localised.
     """
@@ -54,6 +55,7 @@ class Wanted:
     plot: Path | None = None
     masks: Path | None = None
     sound: Path | None = None
+    posteriors: Path | None = None
 
 
 def ask(
@@ -77,6 +79,8 @@ def ask(
         raise error if known else DataError(f"{path}: {error}") from error
     if wanted.plot is not None:
         draw(wanted.plot, path.name, answers)
+    if wanted.posteriors is not None:
+        draw(wanted.posteriors, path.name, [replace(answer, track=None) for answer in answers])
     if wanted.masks is not None:
         save_masks(wanted.masks, path.name, answers)
     return [_record(path, localizer.name, answer, common, wanted) for answer in answers]
@@ -150,9 +154,9 @@ def _record(
     }
     if answer.track is not None:
         record["trajectory"] = _trajectory(answer.track, wanted.start_s)
-    own = cautions_about_answer(answer.azimuth_deg, answer.presence, wanted.array)
-    if common or own:
-        record["warnings"] = [*common, *own]
+    warnings = [*common, *caution_about_line(answer.azimuth_deg, wanted.array)]
+    if warnings:
+        record["warnings"] = warnings
     return record
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tselcli.errors import DataError, RecipeError
+from tselcli.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,16 +52,6 @@ class Line:
     azimuth_deg: Array
     active: npt.NDArray[np.bool_] | None = None
     kind: Literal["answer", "truth", "rival", "baseline"] = "answer"
-
-
-def check_plot(path: Path) -> None:
-    """Refuse a file that no figure can be written to.
-
-    Raises:
-        RecipeError: its name does not end in .png, .svg or .pdf.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise RecipeError(f"{path}: cannot draw that; name a file .png, .svg or .pdf")
 
 
 def draw_tracks(path: Path, lines: Sequence[Line], title: str) -> None:

@@ -121,7 +121,11 @@ def _warnings(answers: Sequence[Row]) -> list[RenderableType]:
     """Give each warning once, and say of which query it is if it is not of all."""
     owners: dict[str, list[str]] = {}
     for answer in answers:
-        for warning in answer.get("warnings", ()):
+        absent = ["probably not there; the azimuth is a guess"]
+        for warning in [
+            *answer.get("warnings", ()),
+            *(absent if answer.get("present") is False else ()),
+        ]:
             owners.setdefault(str(warning), []).append(str(answer["query"]))
     lines: list[RenderableType] = []
     for warning, queries in owners.items():
@@ -131,7 +135,7 @@ def _warnings(answers: Sequence[Row]) -> list[RenderableType]:
 
 
 def _answer_table(answers: Sequence[Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("Query", ratio=1, overflow="fold")
     table.add_column("Azimuth", justify="right", no_wrap=True)

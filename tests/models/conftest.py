@@ -9,7 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tselcli.models.checkpoint import Checkpoint, build_net
 from tselcli.models.encoders import CompactTextEncoder
+from tselcli.models.localizer import Localizer
+from tselcli.models.mask import Readout
+from tselcli.recipe import recipe_from_dict
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -22,6 +26,16 @@ def text_encoder():
     pieces = SPECIAL + LETTERS + [f"##{letter}" for letter in LETTERS]
     sizes = {"embed_dim": 8, "hidden": 16, "layers": 1, "heads": 2, "ffn": 16, "max_tokens": 32}
     return CompactTextEncoder(pieces, **sizes).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def localizer(text_encoder):
+    """A small, untrained mask model."""
+    torch.manual_seed(0)
+    recipe = recipe_from_dict({"name": "test", "model": {"width": 8, "levels": 3, "embed_dim": 8}})
+    net = build_net(recipe, text_encoder.dim).eval().requires_grad_(False)
+    readout = Readout(64).requires_grad_(False)
+    return Localizer(Checkpoint(net, readout, text_encoder, recipe, {}, "test@0"))
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

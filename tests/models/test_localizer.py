@@ -11,11 +11,7 @@ from tselcli.features.stft import stft
 from tselcli.features.streamed import Streamed
 from tselcli.models import hearing, scoring
 from tselcli.models import localizer as module
-from tselcli.models.checkpoint import Checkpoint, build_net
-from tselcli.models.localizer import Localizer
-from tselcli.models.mask import Readout
 from tselcli.models.posterior import AZIMUTHS, find_peaks
-from tselcli.recipe import recipe_from_dict
 
 RATE = 16_000
 SQUARE = parse_array("square:0.12")
@@ -34,15 +30,6 @@ def ambisonics(azimuth_deg, array, seconds=1.0):
     noise = 0.1 * np.random.default_rng(0).standard_normal(int(seconds * RATE))
     wave = encode(azimuth_deg, 10.0)[:, None] * noise
     return from_acn_sn3d(wave.astype(np.float32), array.foa)
-
-
-@pytest.fixture
-def localizer(text_encoder):
-    torch.manual_seed(0)
-    recipe = recipe_from_dict({"name": "test", "model": {"width": 8, "levels": 3, "embed_dim": 8}})
-    net = build_net(recipe, text_encoder.dim).eval().requires_grad_(False)
-    readout = Readout(64).requires_grad_(False)
-    return Localizer(Checkpoint(net, readout, text_encoder, recipe, {}, "test@0"))
 
 
 @pytest.mark.parametrize("name", ["square:0.12", "tetra:0.042", "circular:6:0.05"])

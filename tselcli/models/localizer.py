@@ -229,11 +229,15 @@ class Localizer:
 
     def picture(self, audio: Sound) -> Tensor:
         """Draw the log-mel picture (1, T', M) of `Steering.reference` (C, N)."""
-        mel = [
-            mel_power(reference_power(spectrum), self.bands, self.features.mel_pool)
-            for spectrum in self.spectra(audio)
-        ]
-        return log_mel(torch.cat(mel, dim=1))
+        features, first = self.features, 0
+        cells = -(-(1 + audio.shape[1] // features.hop) // features.mel_pool)
+        # Filled in place: pieces between large blocks would keep an hour's memory from going back.
+        mel = torch.zeros(1, cells, features.n_mels, device=self.device)
+        for spectrum in self.spectra(audio):
+            piece = mel_power(reference_power(spectrum), self.bands, features.mel_pool)
+            mel[:, first : first + piece.shape[1]] = piece
+            first += piece.shape[1]
+        return log_mel(mel)
 
     def match(self, picture: Tensor, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Match all cells with all queries: logits (1, Q, T'/2, M/2), presence (Q,)."""
@@ -242,8 +246,12 @@ class Localizer:
         features = self.features
         frames = int(BLOCK_S * features.sample_rate / features.hop / features.mel_pool)
         frames -= frames % 2  # a cell is two frames
-        blocks = [net.logits(net.cells(part), text) for part in picture.split(frames, dim=1)]
-        logits = torch.cat(blocks, dim=2)
+        shape = (1, len(text), -(-picture.shape[1] // 2), picture.shape[2] // 2)
+        logits, first = picture.new_zeros(shape), 0
+        for part in picture.split(frames, dim=1):
+            block = net.logits(net.cells(part), text)
+            logits[:, :, first : first + block.shape[2]] = block
+            first += block.shape[2]
         return logits, torch.sigmoid(net.presence_logits(logits, picture))[0]
 
     def response(self, audio: Sound, weights: Tensor, array: MicArray) -> Tensor:

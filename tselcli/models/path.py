@@ -13,7 +13,6 @@ G. D. Forney, "The Viterbi algorithm", Proc. IEEE 61(3), 1973.
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.ndimage import gaussian_filter1d, label
 
 from tselcli.acoustics.geometry import wrap_deg
 
@@ -86,6 +85,8 @@ def refined(way: Bins, response: Floats, grid_deg: float) -> Floats:
         response: of every frame (T, A), weighted by the sound in it.
         grid_deg: of a bin.
     """
+    from scipy.ndimage import gaussian_filter1d  # who asks for no track does not wait for it
+
     turns = np.arange(-REFINE_BINS, REFINE_BINS + 1)
     along = response[np.arange(len(way))[:, None], (way[:, None] + turns) % response.shape[1]]
     along = gaussian_filter1d(along, REFINE_FRAMES, axis=0, mode="constant") + 1e-3 * along.mean(0)
@@ -115,6 +116,8 @@ def hysteresis(energy: Floats, on_db: float, off_db: float) -> npt.NDArray[np.bo
     Returns:
         (T,): the runs of frames over ``off_db`` in which one is over ``on_db``.
     """
+    from scipy.ndimage import label
+
     top = float(energy.max())
     lasting = (energy > 0) & (energy >= top * 10 ** (off_db / 10))
     runs, count = label(lasting)
