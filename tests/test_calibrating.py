@@ -22,13 +22,12 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
     trials = [*fresh_trials(recipe, "val", 3, 3, 1)]
     clips = corpus_of(recipe, "val").clips
     evidence = gather(localizer, iter(trials), clips)
-    assert evidence.asked == 6
+    assert len(evidence.questions) == 6
     assert evidence.there == [True, True, False, False] * 3
     assert len(evidence.pooled) == 12
-    assert 1 <= len(evidence.questions) <= 6
     for asked in evidence.questions:
-        assert asked.table.shape[1] == 7
-        assert 0 <= asked.answer < len(asked.table)
+        assert asked.table.shape == (len(asked.source), 11)
+        assert asked.answer is None or asked.source[asked.answer]
     again = gather(localizer, iter(trials), clips)
     assert again.pooled == evidence.pooled
 
@@ -36,8 +35,9 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
 def test_too_few_scenes_change_nothing():
     localizer = Localizer.load()
     before = localizer.checkpoint.readout.choice.clone()
-    few = [Question(np.eye(2, 7), 0)] * (LEAST_SCENES - 1)
-    assert calibrate(localizer, Evidence(few, 30, [], [])) == {"questions": 30}
+    few = [Question(np.eye(2, 11), 0, np.ones(2, dtype=bool))] * (LEAST_SCENES - 1)
+    lost = [Question(np.eye(2, 11), None, np.ones(2, dtype=bool))] * 11
+    assert calibrate(localizer, Evidence(few + lost, [], [])) == {"questions": 30}
     assert localizer.checkpoint.readout.choice.equal(before)
 
 

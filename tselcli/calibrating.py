@@ -10,7 +10,14 @@ import torch
 from tselcli.corpora.clip import Clip, compatible
 from tselcli.dataset import Trial
 from tselcli.metrics import auroc
-from tselcli.models.calibration import Question, fit_choice, fit_presence, question
+from tselcli.models.calibration import (
+    Question,
+    fit_choice,
+    fit_place,
+    fit_presence,
+    question,
+)
+from tselcli.models.choice import matches, source_odds
 from tselcli.models.choosing import choose
 from tselcli.models.localizer import Localizer
 
@@ -23,15 +30,12 @@ class Evidence:
     """What was asked of a model, and what it had to say.
 
     Attributes:
-        questions: candidates for descriptions of sounds with a place; those without a candidate
-            near the truth are left out.
-        asked: how many there were.
+        questions: candidates for descriptions of sounds with a place.
         pooled: pooled logit of every description, absent ones included.
         there: whether it describes something in its scene.
     """
 
     questions: list[Question]
-    asked: int
     pooled: list[float]
     there: list[bool]
 
@@ -47,7 +51,7 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
             stand for what is absent.
     """
     questions: list[Question] = []
-    asked, pooled, there = 0, list[float](), list[bool]()
+    pooled, there = list[float](), list[bool]()
     by_name = {(clip.source, clip.id): clip for clip in clips}
     for number, trial in enumerate(trials):
         rng = np.random.default_rng([number, 17])
@@ -59,12 +63,10 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
         heard = localizer.hear(audio, queries, trial.array)
         pooled += localizer.checkpoint.net.pooled(heard.logits, heard.picture)[0].tolist()
         there += [True] * len(placed) + [False] * len(absent)
-        for source, chosen in zip(placed, choose(localizer, heard), strict=False):
-            assert source.azimuth_deg is not None
-            found = question(chosen, source.azimuth_deg)
-            questions += [] if found is None else [found]
-            asked += 1
-    return Evidence(questions, asked, pooled, there)
+        places = [s.azimuth_deg for s in placed if s.azimuth_deg is not None]
+        for azimuth_deg, chosen in zip(places, choose(localizer, heard), strict=False):
+            questions.append(question(chosen, azimuth_deg, places))
+    return Evidence(questions, pooled, there)
 
 
 def _absent(present: list[Clip], clips: Sequence[Clip], rng: np.random.Generator) -> list[str]:
@@ -86,17 +88,22 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
         ``questions`` asked, the share of them with a candidate near the truth (``offered``), the
         share ``chosen`` rightly among these, and the ``auroc`` of presence.
     """
-    if len(evidence.questions) < LEAST_SCENES:
-        return {"questions": evidence.asked}
+    answered = [asked for asked in evidence.questions if asked.answer is not None]
+    if len(answered) < LEAST_SCENES:
+        return {"questions": len(evidence.questions)}
     readout, net = localizer.checkpoint.readout, localizer.checkpoint.net
-    readout.choice.data.copy_(fit_choice(evidence.questions))
+    place = fit_place(evidence.questions)
+    weights = fit_choice(answered, place)
+    readout.place.data.copy_(place)
+    readout.choice.data.copy_(weights)
     if len(set(evidence.there)) == 2:
         net.presence.data.copy_(fit_presence(evidence.pooled, evidence.there))
-    weights = readout.choice.double().cpu().numpy()
-    right = [int((q.table @ weights).argmax()) == q.answer for q in evidence.questions]
+    known, chosen = place.double().numpy(), weights.double().numpy()
+    picks = [matches(q.table, source_odds(q.table, known)) @ chosen for q in answered]
+    right = [int(pick.argmax()) == q.answer for pick, q in zip(picks, answered, strict=True)]
     return {
-        "questions": evidence.asked,
-        "offered": len(evidence.questions) / evidence.asked,
+        "questions": len(evidence.questions),
+        "offered": len(answered) / len(evidence.questions),
         "chosen": float(np.mean(right)),
         "auroc": auroc(evidence.pooled, evidence.there),
     }

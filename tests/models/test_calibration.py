@@ -3,43 +3,62 @@ import pytest
 import torch
 
 from tselcli.metrics import auroc, calibration_error
-from tselcli.models.calibration import Question, fit_choice, fit_presence, question
-from tselcli.models.choice import Choice
+from tselcli.models.calibration import Question, fit_choice, fit_place, fit_presence, question
+from tselcli.models.choice import Choice, matches, source_odds
+
+PLACE_WEIGHTS = np.array([0.0] * 7 + [50.0])  # everybody is there, for certain
 
 
 def drawn(weights, count=4000, seed=0):
     """Questions answered as a conditional logit with these weights would."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        table = rng.standard_normal((int(rng.integers(2, 6)), len(weights))) * [1.0, 5.0, 0.2]
-        odds = np.exp(table @ weights)
-        yield Question(table, int(rng.choice(len(odds), p=odds / odds.sum())))
+        table = (
+            rng.standard_normal((int(rng.integers(2, 6)), 11)) * np.repeat([1, 5, 0.2, 1], 3)[:11]
+        )
+        odds = np.exp(matches(table, source_odds(table, PLACE_WEIGHTS))[:, :4] @ weights)
+        answer = int(rng.choice(len(odds), p=odds / odds.sum()))
+        yield Question(table, answer, np.ones(len(odds), dtype=bool))
+
+
+WANTED = np.array([1.5, -0.7, 0.4, 0.3])
 
 
 def test_the_weights_that_answered_are_found():
-    wanted = np.array([1.5, -0.3, 4.0])
-    np.testing.assert_allclose(fit_choice([*drawn(wanted)]), wanted, rtol=0.12)
+    weights = fit_choice([*drawn(WANTED)], torch.from_numpy(PLACE_WEIGHTS))
+    np.testing.assert_allclose(weights[:4], WANTED, atol=0.1)
+    assert float(weights[4]) == 0  # all are there: that column never differs
 
 
-def test_what_never_differs_weighs_nothing():
-    questions = [
-        Question(np.insert(asked.table, 1, 7.0, axis=1), asked.answer)
-        for asked in drawn(np.array([1.5, -0.3, 4.0]), 300)
-    ]
-    weights = fit_choice(questions)
-    assert weights.shape == (4,)
-    assert float(weights[1]) == 0
-    assert torch.isfinite(weights).all()
+def test_questions_without_an_answer_are_passed_over():
+    place = torch.from_numpy(PLACE_WEIGHTS)
+    questions = [*drawn(WANTED, 200)]
+    lost = [Question(asked.table, None, asked.source) for asked in questions]
+    torch.testing.assert_close(fit_choice(questions + lost, place), fit_choice(questions, place))
 
 
 def test_chances_of_a_fitted_choice_are_calibrated():
-    weights = fit_choice([*drawn(np.array([1.5, -0.3, 4.0]))]).double().numpy()
+    place = torch.from_numpy(PLACE_WEIGHTS)
+    weights = fit_choice([*drawn(WANTED)], place).double().numpy()
     claimed, right = [], []
-    for asked in drawn(np.array([1.5, -0.3, 4.0]), seed=1):
-        odds = np.exp(asked.table @ weights)
+    for asked in drawn(WANTED, seed=1):
+        odds = np.exp(matches(asked.table, source_odds(asked.table, PLACE_WEIGHTS)) @ weights)
         claimed.append(odds.max() / odds.sum())
         right.append(int(odds.argmax()) == asked.answer)
     assert calibration_error(claimed, right) < 0.03
+
+
+def test_what_tells_sources_from_walls_is_found():
+    rng = np.random.default_rng(0)
+    slopes = np.array([1.0, 0.0, -2.0, 0.0, 0.5, 0.0, 0.0])
+    questions = []
+    for _ in range(3000):
+        table = rng.standard_normal((4, 11)) + 3
+        odds = table[:, 4:] @ slopes + 0.5
+        questions.append(Question(table, 0, rng.random(4) < 1 / (1 + np.exp(-odds))))
+    place = fit_place(questions).numpy()
+    np.testing.assert_allclose(place[:-1], slopes, atol=0.15)
+    assert place[-1] == pytest.approx(0.5, abs=0.5)
 
 
 def test_presence_is_found_whatever_the_share_of_absent_ones():
@@ -51,12 +70,16 @@ def test_presence_is_found_whatever_the_share_of_absent_ones():
     assert slope == pytest.approx(3.0, rel=0.15)
 
 
-@pytest.mark.parametrize(("truth", "answer"), [(41.0, 1), (-179.5, 0), (100.0, None)])
-def test_the_answer_is_the_candidate_near_the_truth(truth, answer):
-    table = np.zeros((2, 7))
+@pytest.mark.parametrize(
+    ("truth", "answer", "source"),
+    [(41.0, 1, [True, True]), (-179.5, 0, [True, False]), (100.0, None, [True, False])],
+)
+def test_the_answer_is_the_candidate_near_the_truth(truth, answer, source):
+    table = np.zeros((2, 11))
     chosen = Choice(np.ones(360), [0, 220], np.array([178.0, 40.0]), np.zeros(2), table, None)
-    found = question(chosen, truth)
-    assert (None if found is None else found.answer) == answer
+    found = question(chosen, truth, [175.0])
+    assert found.answer == answer
+    assert found.source.tolist() == source
 
 
 def test_auroc_by_hand():

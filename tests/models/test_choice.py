@@ -4,6 +4,7 @@ import torch
 
 from tselcli.models.choice import (
     COLUMNS,
+    MATCH,
     Scenery,
     away,
     candidates,
@@ -11,9 +12,11 @@ from tselcli.models.choice import (
     heights,
     judged,
     likeliness,
+    matches,
     newness,
     peaks,
     posterior_of,
+    shadows,
     steering_weights,
 )
 
@@ -77,10 +80,29 @@ def test_the_table_says_what_speaks_for_each_candidate():
     assert table["likeliness"][0] > table["likeliness"][1] + 3
     np.testing.assert_allclose(table["masked"], [1.0, 0.5])
     np.testing.assert_allclose(table["left"], [0.0, 0.125], atol=1e-6)
-    np.testing.assert_allclose(table["everything"], [0.5, 1.0])
-    np.testing.assert_allclose(table["begun"], np.log([0.5, 1.0]), atol=0.05)
     np.testing.assert_allclose(table["described"], [0.0, np.log(1e-3)], atol=0.05)
+    np.testing.assert_allclose(table["begun"], np.log([0.5, 1.0]), atol=0.05)
+    np.testing.assert_allclose(table["everything"], [0.5, 1.0])
     np.testing.assert_allclose(np.exp(table["cells"]), [0.251, 0.751])
+    np.testing.assert_allclose(table["begun_rank"], np.log([2.0, 1.0]))
+    np.testing.assert_allclose(table["everything_rank"], np.log([2.0, 1.0]))
+    np.testing.assert_allclose(table["both"], table["begun"] * table["everything"])
+    np.testing.assert_allclose(table["shadow"], [np.exp(-100 / 15), 0.0])
+
+
+def test_a_direction_stands_in_the_shadow_of_the_nearest_stronger_one():
+    found = shadows(np.array([170.0, -175.0, 0.0]), np.array([0.5, 1.0, 0.7]))
+    np.testing.assert_allclose(found, [np.exp(-1.0), 0.0, np.exp(-175 / 15)])
+
+
+def test_what_the_mask_leaves_counts_as_far_as_there_are_two_sources():
+    table = np.ones((3, len(COLUMNS)))
+    both, one = matches(table, np.array([9.0, 9.0, -9.0])), matches(table, np.array([9.0, -9, -9]))
+    left = MATCH.index("left")
+    assert both[0, left] == pytest.approx(1, abs=1e-3)
+    assert one[0, left] == pytest.approx(0, abs=1e-3)
+    assert matches(table[:1], np.array([9.0]))[0, left] == 0
+    np.testing.assert_allclose(both[:, -1], [0, 0, -9], atol=1e-3)
 
 
 def test_silence_in_a_response_is_finite():

@@ -1,18 +1,19 @@
 """Fitting the few numbers that turn what is heard into chances, on validation scenes.
 
-The choice among directions is a conditional logit over what speaks for each candidate
-(:mod:`tselcli.models.choice`); the presence of a sound is a logistic function of one number.
-Both are convex, so that there is one best answer, and their chances are calibrated by the fit.
+Whether somebody is in a direction, and whether a sound is there at all, are logistic functions;
+the choice among directions is a conditional logit (:mod:`tselcli.models.choice`). All three are
+convex, so that there is one best answer, and their chances are calibrated by the fit.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.models.choice import Array, Choice, away
+from tselcli.models.choice import MATCH, Array, Choice, away, matches, source_odds
 
 NEAR_DEG = 10.0  # of the truth, for a candidate that is the answer
 HOLD = 1e-3  # weight decay of standardised weights
@@ -23,36 +24,64 @@ class Question:
     """Candidates for one description, and which of them is the answer.
 
     Attributes:
-        table: what speaks for each candidate (K, F).
-        answer: its row.
+        table: what speaks for each candidate (K, 11), of :mod:`tselcli.models.choice`.
+        answer: its row; None if all lie 10 degrees off or more.
+        source: whether anybody is there (K,).
     """
 
     table: Array
-    answer: int
+    answer: int | None
+    source: npt.NDArray[np.bool_]
 
 
-def question(chosen: Choice, azimuth_deg: float) -> Question | None:
-    """Say which candidate is the truth; None if all lie 10 degrees off or more."""
+def question(chosen: Choice, azimuth_deg: float, others_deg: Sequence[float]) -> Question:
+    """Say which candidate is the truth, and in which directions there is anybody."""
     off = away(chosen.azimuth_deg, azimuth_deg)
+    sources = np.array([azimuth_deg, *others_deg])
+    there = away(chosen.azimuth_deg[:, None], sources).min(axis=1) < NEAR_DEG
     best = int(off.argmin())
-    return Question(chosen.table, best) if off[best] < NEAR_DEG else None
+    return Question(chosen.table, best if off[best] < NEAR_DEG else None, there)
 
 
-def fit_choice(questions: Sequence[Question]) -> Tensor:
-    """Fit the weights of what speaks for a candidate: maximum likelihood, (F,).
+def fit_place(questions: Sequence[Question]) -> Tensor:
+    """Fit what says that somebody is in a direction: weights of `choice.PLACE`, an offset, (8,)."""
+    table = np.concatenate([q.table[:, len(MATCH) :] for q in questions])
+    middle, scale = table.mean(axis=0), _scale(table)
+    x = torch.from_numpy((table - middle) * scale)
+    y = torch.from_numpy(np.concatenate([q.source for q in questions])).double()
+    weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        odds = x @ weights[:-1] + weights[-1]
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(odds, y)
+        return entropy + HOLD * weights[:-1].square().sum()
+
+    _minimise(loss, weights)
+    found = weights.detach().numpy()
+    slopes = found[:-1] * scale
+    return torch.from_numpy(np.append(slopes, found[-1] - slopes @ middle)).float()
+
+
+def fit_choice(questions: Sequence[Question], place: Tensor) -> Tensor:
+    """Fit the weights of what speaks for a candidate: maximum likelihood, (5,).
 
     Columns that never differ get the weight 0.
+
+    Args:
+        questions: those without an answer among the candidates are passed over.
+        place: of :func:`fit_place`.
     """
-    spread = np.concatenate([q.table - q.table.mean(axis=0) for q in questions]).std(axis=0)
-    scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
-    most = max(len(q.table) for q in questions)
-    tables = torch.zeros(len(questions), most, len(scale), dtype=torch.float64)
-    there = torch.zeros(len(questions), most, dtype=torch.bool)
-    for row, asked in enumerate(questions):
-        count = len(asked.table)
-        tables[row, :count] = torch.from_numpy(asked.table * scale)
-        there[row, :count] = True
-    answers = torch.tensor([q.answer for q in questions])
+    offset = place.double().numpy()
+    asked = [q for q in questions if q.answer is not None]
+    rows = [matches(q.table, source_odds(q.table, offset)) for q in asked]
+    scale = _scale(np.concatenate([row - row.mean(axis=0) for row in rows]))
+    most = max(len(row) for row in rows)
+    tables = torch.zeros(len(rows), most, len(scale), dtype=torch.float64)
+    there = torch.zeros(len(rows), most, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        tables[number, : len(row)] = torch.from_numpy(row * scale)
+        there[number, : len(row)] = True
+    answers = torch.tensor([q.answer for q in asked])
     weights = torch.zeros(len(scale), dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
@@ -62,6 +91,12 @@ def fit_choice(questions: Sequence[Question]) -> Tensor:
 
     _minimise(loss, weights)
     return (weights.detach() * torch.from_numpy(scale)).float()
+
+
+def _scale(table: Array) -> Array:
+    """Give the factors (F,) that bring columns to unit spread; 0 for those without any."""
+    spread = table.std(axis=0)
+    return np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
 
 
 def fit_presence(evidence: Sequence[float], there: Sequence[bool]) -> Tensor:

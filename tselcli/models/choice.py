@@ -3,19 +3,26 @@
 Steering under the mask adds up evidence, so a long sound that fits a little can outweigh a short
 one that fits well. Here the directions come first: the peaks of the response under the mask,
 under what the mask leaves, and under everything, and the directions in which most sounds begin.
-Every cell is shared among them by its phase, and each is judged by what speaks for it:
+Every cell is shared among them by its phase. Two questions follow.
 
-    likeliness   how well its cells fit, the mean logit of them
+Is somebody there? Walls make directions too. What speaks for a source, whatever the query:
+
+    begun, everything, cells   log of how many sounds begin there, share of the response, log of
+                               the share of the cells
+    begun_rank, everything_rank, both   log(1 + rank) among the candidates, and begun * everything
+    shadow                     how close a candidate with a higher response is
+
+Does it fit the description?
+
+    likeliness   the mean logit of its cells, bent: beyond a match, more is no better
     masked       its share of the response under the mask
-    left         how much of what the mask leaves comes from there
-    everything   its share of the response without a mask
-    begun        how many sounds began there (log), for walls make directions too
-    described    how many of those that fit the description (log)
-    cells        its share of the cells (log)
+    left         how much of what the mask leaves comes from there, if there are two sources
+    described    log of how many of the sounds that fit begin there
 
-The score is a weighted sum, and its softmax over the candidates is the probability that each is
-the answer: a conditional logit (D. McFadden, "Conditional logit analysis of qualitative choice
-behavior", 1974). The weights are fitted on validation scenes (`tselcli.models.calibration`).
+The first is answered by a logistic function, the second by a conditional logit over the latter
+four and the logarithm of the first (D. McFadden, "Conditional logit analysis of qualitative
+choice behavior", 1974): its softmax over the candidates is the probability that each is the
+answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`).
 """
 
 from dataclasses import dataclass
@@ -37,7 +44,11 @@ MATCH_BIAS = -1.0  # of the mean logit: beyond a match, more is no better
 LEAST_HEIGHT, LEAST_SHARE = 1e-3, 1e-3  # under which logarithms fall no further
 LEFT_POWER = 3  # of one minus the mask: what it leaves
 DESCRIBED_POWER = 2  # of the mask over beginnings
-COLUMNS = ("likeliness", "masked", "left", "everything", "begun", "described", "cells")
+MATCH = ("likeliness", "masked", "left", "described")
+PLACE = ("begun", "everything", "cells", "begun_rank", "everything_rank", "both", "shadow")
+COLUMNS = MATCH + PLACE
+SHADOW_DEG = 15.0
+SAME = 1e-3  # differences that are rounding, as between mirrored directions of a line
 APART_DEG = 15.0  # candidates closer than this are one
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
@@ -73,7 +84,7 @@ class Choice:
         candidates: directions that were asked, bins of the grid, the likeliest first (K).
         azimuth_deg: of the candidates, finer than the grid (K,).
         log_chances: of the candidates, nats, descending (K,).
-        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 7).
+        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 11).
         begun: how many sounds began in each direction (H,).
     """
 
@@ -113,19 +124,60 @@ def judged(view: Scenery, score: Array, mass: Array, found: list[int], grid: Arr
         grid: azimuths in degrees (A,).
 
     Returns:
-        (K, 7).
+        (K, 11).
     """
     loudest = max(float(view.everything.max()), 1e-9)
+    everything = view.everything[found] / loudest
+    begun = np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT))
     columns = [
         likeliness(score),
         view.masked[found] / max(float(view.masked.max()), 1e-9),
         view.left * view.against[found] / loudest,
-        view.everything[found] / loudest,
-        np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT)),
         np.log(np.maximum(heights(view.described, grid[found]), LEAST_HEIGHT)),
+        begun,
+        everything,
         np.log(mass / max(float(mass.sum()), 1e-9) + LEAST_SHARE),
+        np.log1p(_rank(begun)),
+        np.log1p(_rank(everything)),
+        begun * everything,
+        shadows(grid[found], everything),
     ]
     return np.stack(columns, axis=1)
+
+
+def _rank(values: Array) -> Array:
+    """Count for each value (K,) how many are higher; rounding does not count."""
+    return np.asarray((values > values[:, None] + SAME).sum(axis=1, dtype=np.float64))
+
+
+def shadows(azimuths: Array, response: Array) -> Array:
+    """Say how close each direction is to one with a higher response: (K,) in [0, 1]."""
+    near = np.exp(-away(azimuths[:, None], azimuths) / SHADOW_DEG)
+    return np.asarray(np.where(response > response[:, None] + SAME, near, 0.0).max(axis=1))
+
+
+def source_odds(table: Array, place: Array) -> Array:
+    """Judge whether somebody is there, log-odds (K,); `place` are weights and an offset (8,)."""
+    return np.asarray(table[:, len(MATCH) :] @ place[:-1] + place[-1])
+
+
+def matches(table: Array, odds: Array) -> Array:
+    """Lay out what the choice is made of: the columns `MATCH` and the log chance of a source.
+
+    What the mask leaves speaks against a direction only if it could come from elsewhere: it
+    counts as far as there are two sources.
+
+    Args:
+        table: (K, 11).
+        odds: of :func:`source_odds` (K,).
+
+    Returns:
+        (K, 5).
+    """
+    fits = table[:, : len(MATCH)].copy()
+    chances = np.sort(1 / (1 + np.exp(-odds)))
+    fits[:, MATCH.index("left")] *= chances[-2] if len(chances) > 1 else 0.0
+    return np.column_stack([fits, -np.logaddexp(0.0, -odds)])
 
 
 def steering_weights(

@@ -27,11 +27,12 @@ def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
     evidence = (steering.agreement([part], union) for part in localizer.spectra(heard.audio))
     blocks = ([part[..., some] for some in columns] for part in evidence)
     sums = mean_scores(blocks, heard.logits[0], heard.picture[0], heard.new, readout.focus)
-    weights = readout.choice.double().cpu().numpy()
+    weights, place = _array(readout.choice), _array(readout.place)
     choices = []
     for view, found, (score, mass) in zip(views, asked, sums, strict=True):
         table = choice.judged(view, _array(score), _array(mass), found, AZIMUTHS)
-        choices.append(_chosen(view, found, table, weights))
+        total = choice.matches(table, choice.source_odds(table, place)) @ weights
+        choices.append(_chosen(view, found, table, total))
     return choices
 
 
@@ -54,12 +55,10 @@ def survey(localizer: "Localizer", heard: Heard) -> list[choice.Scenery]:
     ]
 
 
-def _chosen(
-    view: choice.Scenery, found: list[int], table: Floats, weights: Floats
-) -> choice.Choice:
+def _chosen(view: choice.Scenery, found: list[int], table: Floats, total: Floats) -> choice.Choice:
     """Turn what speaks for each candidate into chances; the likeliest goes first."""
     # A line of microphones gives mirrored candidates: equal but for rounding, the front first.
-    total = np.round(table @ weights, 2)
+    total = np.round(total, 2)
     order = np.argsort(-total, kind="stable")
     chances = np.exp(total - total.max())
     chances /= chances.sum()
@@ -71,4 +70,4 @@ def _chosen(
 
 
 def _array(values: Tensor) -> Floats:
-    return np.asarray(values.double().cpu().numpy())
+    return np.asarray(values.detach().double().cpu().numpy())

@@ -253,8 +253,10 @@ class Readout(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
         # Of the choice among directions (tselcli.models.choice):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
-        # Of what speaks for a direction (choice.COLUMNS); fitted at the end of training.
-        self.choice = nn.Parameter(torch.tensor([0.7, 2.3, -4.5, -2.0, 0.8, 0.3, 0.5]))
+        # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
+        # being the described one (choice.MATCH and the first); fitted at the end of training.
+        self.place = nn.Parameter(torch.tensor([0.4, 0.2, 1.8, -3.9, 1.2, 1.1, -1.8, 5.0]))
+        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.9]))
 
     def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Weigh the cells for steering.
