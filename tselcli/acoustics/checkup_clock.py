@@ -15,8 +15,10 @@ WINDOW_S, STEP_S = 1.0, 0.5
 REACH_S = 0.02  # lags that are looked at
 TOP_HZ = 4000.0
 LEAST_WINDOWS = 6
-LEAST_S = 8.0e-5  # of lag over the recording; one clock gives 4e-5 at most
-STRAIGHT = 0.12  # typical distance from the line, as a share of the whole lag
+QUIET = 0.01  # power of a window, relative to the loudest, that is mostly echo
+LEAST_S = 1.2e-4  # of lag over the recording; one clock gives 9e-5 at most, where sources change
+ALONE = 1.5  # times that a drift is larger than any other that is as straight
+STRAIGHT = 0.06  # typical distance from the line, as a share of the whole lag
 
 
 def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) -> list[Finding]:
@@ -38,16 +40,17 @@ def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) 
         for channel, (_, drift, off) in enumerate(lines)
         if abs(drift) > LEAST_S and off < STRAIGHT * abs(drift)
     ]
-    if straight:
-        worst = min(straight, key=lambda channel: lines[channel][2] / abs(lines[channel][1]))
-        name, ppm = channels[worst] + 1, 1e6 * abs(lines[worst][1]) / (len(lags) * STEP_S)
+    straight.sort(key=lambda channel: -abs(lines[channel][1]))
+    first, *others = [abs(lines[channel][1]) for channel in straight] or [0.0]
+    if straight and first > ALONE * max(others, default=0.0):
+        name, ppm = channels[straight[0]] + 1, 1e6 * first / (len(lags) * STEP_S)
         what = f"channel {name} drifts by about {ppm:.0f} ppm against the others: another clock"
         remedy = "record all channels with one device, or resample the one that drifts"
         return [Finding("drift", (name,), what, remedy)]
     late = int(np.argmax([abs(line[0]) for line in lines]))
     middle, _, off = lines[late]
-    others = max(abs(line[0]) for k, line in enumerate(lines) if k != late)
-    if abs(middle) > 4 * LEAST_S and off < STRAIGHT * abs(middle) and others < abs(middle) / 2:
+    second = max(abs(line[0]) for k, line in enumerate(lines) if k != late)
+    if abs(middle) > 4 * LEAST_S and off < STRAIGHT * abs(middle) and second < abs(middle) / 2:
         what = f"channel {channels[late] + 1} is {1000 * middle:+.1f} ms late against the others"
         remedy = "shift that channel, or record all channels with one device"
         return [Finding("offset", (channels[late] + 1,), what, remedy)]
@@ -58,7 +61,7 @@ def channel_lags(signal: Samples, rate: int, mics: Floats) -> Floats:
     """Say how late each channel is beside what the others' direction lets expect.
 
     Returns:
-        Seconds (W, C) for every window that is not silent.
+        Seconds (W, C) for every window that is loud enough.
     """
     size, step = round(WINDOW_S * rate), round(STEP_S * rate)
     starts = range(0, signal.shape[1] - size + 1, step)
@@ -66,7 +69,7 @@ def channel_lags(signal: Samples, rate: int, mics: Floats) -> Floats:
     rows = [
         _window_lags(signal[:, start : start + size], rate, mics)
         for start, power in zip(starts, powers, strict=True)
-        if power > 1e-4 * max(powers)
+        if power > QUIET * max(powers)
     ]
     return np.array(rows).reshape(-1, len(mics))
 
