@@ -17,7 +17,6 @@ TOP_HZ = 4000.0
 LEAST_WINDOWS = 6
 QUIET = 0.01  # power of a window, relative to the loudest, that is mostly echo
 LEAST_S = 1.2e-4  # of lag over the recording; one clock gives 9e-5 at most, where sources change
-ALONE = 1.5  # times that a drift is larger than any other that is as straight
 STRAIGHT = 0.06  # typical distance from the line, as a share of the whole lag
 
 
@@ -34,16 +33,15 @@ def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) 
     if len(lags) < LEAST_WINDOWS:
         return []
     lines = [_line(lags[:, channel]) for channel in range(lags.shape[1])]
-    # The others see through a beam that holds the drifting one, and their lines are not straight.
+    # The others are heard beside a beam that holds the drifting one: their lines are less straight.
     straight = [
         channel
         for channel, (_, drift, off) in enumerate(lines)
         if abs(drift) > LEAST_S and off < STRAIGHT * abs(drift)
     ]
-    straight.sort(key=lambda channel: -abs(lines[channel][1]))
-    first, *others = [abs(lines[channel][1]) for channel in straight] or [0.0]
-    if straight and first > ALONE * max(others, default=0.0):
-        name, ppm = channels[straight[0]] + 1, 1e6 * first / (len(lags) * STEP_S)
+    if straight:
+        worst = min(straight, key=lambda channel: lines[channel][2] / abs(lines[channel][1]))
+        name, ppm = channels[worst] + 1, 1e6 * abs(lines[worst][1]) / (len(lags) * STEP_S)
         what = f"channel {name} drifts by about {ppm:.0f} ppm against the others: another clock"
         remedy = "record all channels with one device, or resample the one that drifts"
         return [Finding("drift", (name,), what, remedy)]
