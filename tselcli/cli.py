@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tselcli import cli_doctor, cli_export, cli_localize, cli_serve
 from tselcli.cli_data import data_app
 from tselcli.cli_develop import (
     ADAPT_EXAMPLES,
@@ -26,12 +27,6 @@ from tselcli.cli_develop import (
     distill,
     lessons,
 )
-from tselcli.cli_doctor import EXAMPLES as DOCTOR_EXAMPLES
-from tselcli.cli_doctor import doctor
-from tselcli.cli_export import EXAMPLES as EXPORT_EXAMPLES
-from tselcli.cli_export import export
-from tselcli.cli_localize import EXAMPLES as LOCALIZE_EXAMPLES
-from tselcli.cli_localize import localize
 from tselcli.cli_models import models_app
 from tselcli.cli_options import (
     ALL_CORES,
@@ -57,8 +52,6 @@ from tselcli.cli_output import print_json, print_rich, print_text
 from tselcli.cli_recipes import recipes_app
 from tselcli.cli_report import EXAMPLES as REPORT_EXAMPLES
 from tselcli.cli_report import lay_out
-from tselcli.cli_serve import EXAMPLES as SERVE_EXAMPLES
-from tselcli.cli_serve import serve
 from tselcli.errors import RecipeError, TselError
 
 INTERRUPTED = 130  # 128 + the number of SIGINT
@@ -287,10 +280,10 @@ def evaluate(
 
 
 app.command("report", epilog=REPORT_EXAMPLES)(lay_out)
-app.command(epilog=LOCALIZE_EXAMPLES)(localize)
-app.command(epilog=DOCTOR_EXAMPLES)(doctor)
-app.command(epilog=SERVE_EXAMPLES)(serve)
-app.command(epilog=EXPORT_EXAMPLES)(export)
+app.command(epilog=cli_localize.EXAMPLES)(cli_localize.localize)
+app.command(epilog=cli_doctor.EXAMPLES)(cli_doctor.doctor)
+app.command(epilog=cli_serve.EXAMPLES)(cli_serve.serve)
+app.command(epilog=cli_export.EXAMPLES)(cli_export.export)
 
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
 app.command(rich_help_panel=DEVELOPERS, epilog=CALIBRATE_EXAMPLES)(calibrate)

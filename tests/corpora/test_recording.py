@@ -55,6 +55,13 @@ def test_a_file_that_ends_too_early_is_told_when_it_is_met(tmp_path):
         recording.levels()
 
 
+def test_a_file_that_cannot_even_be_begun_is_damaged(tmp_path):
+    path = write(tmp_path / "a.flac", seconds=20)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"a\.flac: damaged"):
+        Recording(path).levels()
+
+
 def test_not_a_number_is_told_with_its_time(tmp_path):
     samples = np.zeros((48_000, 1), dtype=np.float32)
     samples[36_000] = np.nan

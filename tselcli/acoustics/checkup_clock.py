@@ -15,8 +15,9 @@ WINDOW_S, STEP_S = 1.0, 0.5
 REACH_S = 0.02  # lags that are looked at
 TOP_HZ = 4000.0
 LEAST_WINDOWS = 6
-LEAST_S = 8.0e-5  # of lag over the recording; one clock gives 4e-5 at most
-STRAIGHT = 0.12  # typical distance from the line, as a share of the whole lag
+QUIET = 0.01  # power of a window, relative to the loudest, that is mostly echo
+LEAST_S = 1.2e-4  # of lag over the recording; one clock gives 9e-5 at most, where sources change
+STRAIGHT = 0.06  # typical distance from the line, as a share of the whole lag
 
 
 def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) -> list[Finding]:
@@ -32,7 +33,7 @@ def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) 
     if len(lags) < LEAST_WINDOWS:
         return []
     lines = [_line(lags[:, channel]) for channel in range(lags.shape[1])]
-    # The others see through a beam that holds the drifting one, and their lines are not straight.
+    # The others are heard beside a beam that holds the drifting one: their lines are less straight.
     straight = [
         channel
         for channel, (_, drift, off) in enumerate(lines)
@@ -46,8 +47,8 @@ def check_clocks(signal: Samples, rate: int, mics: Floats, channels: list[int]) 
         return [Finding("drift", (name,), what, remedy)]
     late = int(np.argmax([abs(line[0]) for line in lines]))
     middle, _, off = lines[late]
-    others = max(abs(line[0]) for k, line in enumerate(lines) if k != late)
-    if abs(middle) > 4 * LEAST_S and off < STRAIGHT * abs(middle) and others < abs(middle) / 2:
+    second = max(abs(line[0]) for k, line in enumerate(lines) if k != late)
+    if abs(middle) > 4 * LEAST_S and off < STRAIGHT * abs(middle) and second < abs(middle) / 2:
         what = f"channel {channels[late] + 1} is {1000 * middle:+.1f} ms late against the others"
         remedy = "shift that channel, or record all channels with one device"
         return [Finding("offset", (channels[late] + 1,), what, remedy)]
@@ -58,7 +59,7 @@ def channel_lags(signal: Samples, rate: int, mics: Floats) -> Floats:
     """Say how late each channel is beside what the others' direction lets expect.
 
     Returns:
-        Seconds (W, C) for every window that is not silent.
+        Seconds (W, C) for every window that is loud enough.
     """
     size, step = round(WINDOW_S * rate), round(STEP_S * rate)
     starts = range(0, signal.shape[1] - size + 1, step)
@@ -66,7 +67,7 @@ def channel_lags(signal: Samples, rate: int, mics: Floats) -> Floats:
     rows = [
         _window_lags(signal[:, start : start + size], rate, mics)
         for start, power in zip(starts, powers, strict=True)
-        if power > 1e-4 * max(powers)
+        if power > QUIET * max(powers)
     ]
     return np.array(rows).reshape(-1, len(mics))
 

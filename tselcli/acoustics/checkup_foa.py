@@ -29,7 +29,8 @@ def check_ambisonics(signal: Samples, rate: int, declared: Ambisonics) -> list[F
     """
     ratio = power_ratio(signal, rate)
     seen = {name: (others / pressure) ** 2 for name, (pressure, others) in SCALES.items()}
-    fits = {name: abs(np.log(ratio / wanted)) for name, wanted in seen.items()}
+    within = min(max(ratio, min(seen.values())), max(seen.values()))
+    fits = {name: abs(np.log(within / wanted)) for name, wanted in seen.items()}
     likely = min(fits, key=lambda name: fits[name])
     if likely == declared or fits[likely] > np.log(TOLERANCE):
         return []

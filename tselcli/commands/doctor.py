@@ -82,10 +82,10 @@ def _check(signal: Samples, channels: list[int], levels: Levels, array: MicArray
         return found
     if len(good) < 2:
         return found
-    drift = check_clocks(heard, RATE, mics, names) if len(good) > 3 else []
-    if drift:  # delays that change fit no array at all
-        return [*found, *drift]
-    return [*found, *check_geometry(heard, RATE, mics, names)]
+    misfit = check_geometry(heard, RATE, mics, names)
+    if not misfit and len(good) > 3:  # with three, the others do not tell front from back
+        misfit = check_clocks(heard, RATE, mics, names)
+    return [*found, *misfit]
 
 
 def _clipped(channels: Sequence[int], levels: Levels) -> list[Finding]:

@@ -117,8 +117,11 @@ class Recording:
     def _seek(self, first: int) -> None:
         """Go to a sample; a decoder that hears what comes before it gives the same samples."""
         place = self._begin + first
-        self._sound.seek(max(0, place - RUN_UP))
-        self._sound.read(min(place, RUN_UP), dtype="float32")
+        try:
+            self._sound.seek(max(0, place - RUN_UP))
+            self._sound.read(min(place, RUN_UP), dtype="float32")
+        except soundfile.LibsndfileError as error:
+            raise damaged(self.path, error) from error
 
     def _decode(self, first: int, last: int) -> Samples:
         try:

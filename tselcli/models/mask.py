@@ -113,7 +113,7 @@ class CellHead(nn.Module):
         cells: Tensor = self.fine(levels[0])
         if not self.coarse:
             return cells
-        size = [int(length) for length in cells.shape[-2:]]
+        size = list(cells.shape[-2:])  # stays symbolic when it is exported
         known = [
             nn.functional.interpolate(coarse(level), size=size, mode="bilinear")
             for coarse, level in zip(self.coarse, levels[1:], strict=True)
