@@ -27,7 +27,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("cli_options", "cli_output"),
     ("commands",),
     ("trainer", "mask_task", "direct_task"),
-    ("stems", "examples", "frame_eval", "real_scenes", "calibrating"),
+    ("baselines", "stems", "examples", "frame_eval", "real_scenes", "calibrating"),
     ("web",),
     ("inquiry",),
     ("outcomes",),

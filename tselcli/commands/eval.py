@@ -1,7 +1,8 @@
 """``tsel eval``: how often right, how far off, and beside it what chance and physics give.
 
 All rows of the table answer the same questions about the same scenes: the model, steering that
-ignores the query, and, where the scenes are rendered here, steering under the true ratio mask.
+ignores the query, a choice between two beams, and, where the scenes are rendered here, steering
+under the true ratio mask.
 """
 
 import time
@@ -10,19 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from tselcli import report
-from tselcli.acoustics.ambisonics import to_acn_sn3d
-from tselcli.acoustics.geometry import wrap_deg
 from tselcli.acoustics.lines import fold_deg, line_of
+from tselcli.baselines import baseline_azimuths
 from tselcli.console import progress_bar
-from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial, anything_moves, folder_trials, fresh_trials, padded_others
-from tselcli.features.gcc import srp_phat
-from tselcli.features.intensity import steered_intensity
-from tselcli.features.stft import reference_power, stft
 from tselcli.files import make_folder, write_text_atomically
 from tselcli.frame_eval import draw_scene_tracks, follow_trial, frame_rows
 from tselcli.metrics import chance_levels, score
@@ -30,13 +24,9 @@ from tselcli.models.checkpoint import bundled_models
 from tselcli.models.direct import DirectLocalizer
 from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.localizer import Answer, Localizer
-from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
 from tselcli.real_scenes import is_starss, starss_trials
 from tselcli.recipe import Recipe
-from tselcli.sections import FeatureRecipe
-
-AUDIBLE = 1e-6  # power of a bin over the loudest; below it nobody can say whose it is
 
 
 def evaluate(
@@ -180,7 +170,7 @@ def _judge(
     scene = trial.scene
     answers = {localizer.name: answer.azimuth_deg}
     if baselines:
-        answers |= baseline_azimuths(trial, localizer.features)
+        answers |= baseline_azimuths(trial, localizer)
     return {
         "index": scene.index,
         "split": scene.split,
@@ -195,61 +185,6 @@ def _judge(
         "presence": answer.presence,
         "answers": answers,
     }
-
-
-@torch.no_grad()
-def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]:
-    """Answer a trial without a model.
-
-    Args:
-        trial: the recording; with ``images``, the oracle mask is scored as well.
-        features: analysis, the same as the model's.
-
-    Returns:
-        Degrees, by name of the system.
-    """
-    rate, foa = trial.scene.sample_rate, trial.array.foa
-    heard = trial.signal if foa is None else to_acn_sn3d(trial.signal, foa)
-    spectrum = _spectrum(heard, rate, features)
-    method = "SRP-PHAT" if foa is None else "intensity"
-    found = {f"{method}, query ignored": _steered(spectrum, trial, features, None)}
-    if foa is None:
-        found["SRP-PHAT of pyroomacoustics"] = _peer(spectrum, trial, features)
-    if trial.images is not None:
-        images = trial.images if foa is None else trial.images[:, :1]  # W
-        power = reference_power(_spectrum(images, rate, features)[0])  # (S, T, F)
-        whole = power.sum(dim=0, keepdim=True)
-        ratio = power[:1] / whole.clamp_min(1e-20) * (whole > AUDIBLE * whole.amax())
-        found[f"{method}, oracle ratio mask"] = _steered(spectrum, trial, features, ratio)
-    return found
-
-
-def _spectrum(signal: npt.NDArray[Any], sample_rate: int, features: FeatureRecipe) -> torch.Tensor:
-    samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
-    return stft(torch.from_numpy(samples)[None], features.n_fft, features.hop)
-
-
-def _steered(
-    spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe, mask: torch.Tensor | None
-) -> float:
-    if trial.array.foa is not None:
-        response = steered_intensity(spectrum, len(AZIMUTHS), mask)
-    else:
-        mics = trial.array.positions
-        response = srp_phat(spectrum, mics, AZIMUTHS, features.sample_rate, mask)
-    return float(AZIMUTHS[int(response[0].argmax())])
-
-
-def _peer(spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe) -> float:
-    """Ask pyroomacoustics, as a check on our own steering."""
-    import pyroomacoustics as pra
-
-    flat = trial.array.positions[:, :2].T  # at elevation 0 the height of a microphone is no matter
-    grid = np.deg2rad(np.arange(360.0))
-    locator = pra.doa.SRP(flat, features.sample_rate, features.n_fft, azimuth=grid)
-    frames = spectrum[0].numpy().transpose(0, 2, 1)  # (C, F, T)
-    locator.locate_sources(frames, freq_range=[40.0, 0.49 * features.sample_rate])
-    return float(wrap_deg(np.rad2deg(locator.azimuth_recon[0])))
 
 
 def _rows(scenes: list[dict[str, Any]], line_deg: float | None) -> list[dict[str, Any]]:
