@@ -10,6 +10,7 @@ Angles are degrees anywhere on the circle. ``others`` is (N, K): the azimuths of
 sources besides the target, NaN where a scene has fewer than K of them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,30 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def resampled_interval(
+    figure: Callable[[npt.NDArray[np.intp]], float | None],
+    count: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    draws: int = 1000,
+) -> tuple[float, float] | None:
+    """Return the percentile bootstrap interval of any figure of ``count`` scenes.
+
+    Args:
+        figure: of the scenes with these numbers (N,), some of them twice; None where it has none.
+        count: scenes there are, at least 1.
+        rng: where the resampling takes its randomness from.
+        level: coverage in (0, 1).
+        draws: resampled figures; those that are None do not count, and if all are, so is this.
+    """
+    drawn = (figure(rng.integers(count, size=count)) for _ in range(draws))
+    values = [value for value in drawn if value is not None]
+    if not values:
+        return None
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def score(
     predicted: npt.ArrayLike,
     targets: npt.ArrayLike,
@@ -104,8 +129,8 @@ def score(
     Returns:
         ``scenes``, ``mae_deg``, ``median_deg``, ``acc_5``, ``acc_10``, ``acc_20``, ``selection``,
         ``wrong_source`` (share of answers that are nearer to another source and within 10 degrees
-        of it) and ``localisation_deg`` (mean error of the right selections); also
-        ``mae_deg_interval``, ``acc_*_interval`` and ``selection_interval`` as [low, high].
+        of it) and ``localisation_deg`` (mean error of the right selections); also the interval
+        of each as [low, high], named ``mae_deg_interval`` and so on.
         What depends on other sources counts only the scenes that have some, and is None when
         there are none. Rates are in [0, 1].
     """
@@ -121,12 +146,19 @@ def score(
         hits = (errors <= tolerance).astype(np.float64)
         figures[f"acc_{tolerance}"] = hits.mean()
         figures[f"acc_{tolerance}_interval"] = list(bootstrap_interval(hits, rng, level))
-    figures["selection"] = _mean(chosen[rivalled])
-    figures["selection_interval"] = (
-        list(bootstrap_interval(chosen[rivalled], rng, level)) if rivalled.any() else None
+    shares = {
+        "selection": chosen[rivalled],
+        "wrong_source": landed[rivalled],
+        "localisation_deg": errors[chosen == 1],
+    }
+    for name, values in shares.items():
+        figures[name] = _mean(values)
+        bounds = bootstrap_interval(values, rng, level) if len(values) else None
+        figures[f"{name}_interval"] = None if bounds is None else list(bounds)
+    middle = resampled_interval(
+        lambda rows: float(np.median(errors[rows])), len(errors), rng, level
     )
-    figures["wrong_source"] = _mean(landed[rivalled])
-    figures["localisation_deg"] = _mean(errors[chosen == 1])
+    figures["median_deg_interval"] = list(middle or ())
     return _plain(figures)
 
 
