@@ -79,7 +79,7 @@ def strongest(response: npt.NDArray[Any], line_deg: float | None = None) -> list
             found.append(index)
         if len(found) == BEAMS:
             break
-    return AZIMUTHS[found].tolist()
+    return [float(AZIMUTHS[index]) for index in found]
 
 
 def listen(
