@@ -143,6 +143,32 @@ def test_interval_is_the_same_however_it_is_cut_into_chunks(monkeypatch):
     assert cut == pytest.approx(whole)
 
 
+def test_the_interval_of_any_figure_of_a_mean_is_that_of_the_mean():
+    values = np.random.default_rng(1).exponential(size=60)
+    plain = metrics.bootstrap_interval(values, np.random.default_rng(0), draws=8000)
+    any_figure = metrics.resampled_interval(
+        lambda rows: values[rows].mean(), 60, np.random.default_rng(0), draws=8000
+    )
+    assert any_figure == pytest.approx(plain, rel=1e-9)
+
+
+def test_a_figure_without_a_value_has_no_interval(rng):
+    assert metrics.resampled_interval(lambda rows: None, 5, rng) is None
+    some = metrics.resampled_interval(lambda rows: 1.0 if rows[0] else None, 2, rng)
+    assert some == (1.0, 1.0)
+
+
+def test_every_figure_of_an_answer_has_an_interval_around_it(rng):
+    targets, others = random_scenes(rng)
+    scores = figures(rng, targets + rng.normal(0, 50, 40), targets, others)
+    names = [name for name in scores if f"{name}_interval" in scores]
+    assert set(scores) - set(names) - {f"{name}_interval" for name in names} == {"scenes"}
+    for name in names:
+        low, high = scores[f"{name}_interval"]
+        assert low <= scores[name] <= high
+        assert low < high
+
+
 def test_wider_level_gives_a_wider_interval():
     values = np.random.default_rng(1).normal(size=50)
     narrow = metrics.bootstrap_interval(values, np.random.default_rng(0), level=0.5)

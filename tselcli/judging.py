@@ -33,8 +33,8 @@ class Lacking:
     def captions(self, scene: Scene) -> list[str]:
         """Draw captions of the scene's split that describe nothing in it, always the same ones.
 
-        None where the corpus is not here, or does not know a sound of the scene: then nobody
-        can say what it could be confused with.
+        No captions where the corpus is not here, or does not know a sound of the scene: then
+        nobody can say what it could be confused with.
         """
         clips = self._of(scene.split)
         sounds = [clips.get((source.corpus, source.clip_id)) for source in scene.sources]
