@@ -80,6 +80,14 @@ def test_what_eval_keeps_in_a_file_is_enough():
             )
 
 
+def test_front_and_back_count_alike_for_microphones_in_a_line():
+    result = {"model": "m", "line_deg": 90.0, "scenes": [scene(140.0, azimuth=20.0)]}
+    (row,) = break_down(result, ["sources"])["sources"]
+    assert row["mae_deg"] == pytest.approx(0.0, abs=1e-9)  # 160 degrees, behind the line
+    (row,) = break_down({**result, "line_deg": None}, ["sources"])["sources"]
+    assert row["mae_deg"] == pytest.approx(140.0)
+
+
 def test_the_level_is_that_over_the_loudest_other():
     quiet, loud = scene(level=(-8.0, -3.0)), scene(level=(-20.0, 9.0))
     assert bins("level", quiet, loud, scene(level=(2.6,)), scene(level=(0.0,))) == {

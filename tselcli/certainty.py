@@ -57,6 +57,8 @@ def presence_figures(scenes: Scenes, rng: np.random.Generator) -> Figures | None
 def confidence_figures(scenes: Scenes, system: str, rng: np.random.Generator) -> Figures:
     """Compare how sure a model was with how often it was right: within 10 degrees of the target.
 
+    Front and back are never one here, for a confidence is of the one azimuth that was given.
+
     Args:
         scenes: records with ``confidence``, ``answers`` and ``azimuth_deg``.
         system: name of the model among the answers.
