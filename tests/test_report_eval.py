@@ -54,4 +54,6 @@ def test_every_key_has_a_table_with_a_row_for_every_bin():
     assert cells[2] == ["2.5 to 7.5", "30", "8.2 [4.0, 12.5]", "1.5", "90", "93 [80, 100]"]
     assert cells[3] == ["no other", "30", "8.2 [4.0, 12.5]", "1.5", "90", "-"]
     assert len(tables) == 2
+    (single,) = breakdown_markdown({"level": [{**ROW, "bin": "x", "scenes": 1}]}).splitlines()[3:]
+    assert single.split("|")[3].strip() == "8.2"  # one scene has no spread
     assert "\x1b" not in breakdown_markdown({"label": [{**ROW, "bin": "\x1b[2Jx"}]})

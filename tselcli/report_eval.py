@@ -14,6 +14,7 @@ TITLES = {
     "sources": "Sources",
     "label": "Worst labels",
 }
+WITH_INTERVAL = ("mae_deg_interval", "selection_interval")
 HEADINGS = ("Scenes", "MAE [95 %]", "Median", "@10", "Selection [95 %]")
 
 
@@ -47,13 +48,14 @@ def breakdown_markdown(tables: Mapping[str, Iterable[Row]]) -> str:
 
 
 def _cells(row: Row) -> Sequence[str]:
+    spread = row if row["scenes"] > 1 else {**row, **dict.fromkeys(WITH_INTERVAL)}  # one has none
     return [
         printable(str(row["bin"])),
         number(row["scenes"], 1, "d"),
-        _rate(row, "mae_deg", 1, ".1f"),
+        _rate(spread, "mae_deg", 1, ".1f"),
         number(row["median_deg"], 1, ".1f"),
         number(row["acc_10"], 100, ".0f"),
-        _rate(row, "selection"),
+        _rate(spread, "selection"),
     ]
 
 
