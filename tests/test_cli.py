@@ -16,7 +16,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from tselcli import __version__, cli, cli_localize, cli_options
+from tselcli import __version__, cli, cli_eval, cli_localize, cli_options
 from tselcli.errors import CheckpointError, DataError, RecipeError
 from tselcli.models.checkpoint import load_checkpoint
 from tselcli.recipe import bundled_recipes, load_recipe, recipe_to_yaml
@@ -66,6 +66,7 @@ def terminal(monkeypatch):
     pretended = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(cli, "sys", pretended)
     monkeypatch.setattr(cli_localize, "sys", pretended)
+    monkeypatch.setattr(cli_eval, "sys", pretended)
 
 
 def commands():
@@ -281,6 +282,8 @@ def test_eval_passes_its_arguments_on(spy, tmp_path):
         "device": "auto",
         "jobs": 1,
         "baselines": False,
+        "absent": 2,
+        "by": (),
         "track": None,
         "plot": None,
         "out": tmp_path / "e.json",
@@ -296,6 +299,26 @@ def test_eval_prints_what_dcase_measures_of_tracks(spy):
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert ["System", "LE_CD [95 %]", "LR_CD", "F20"] in table
     assert ["mask", "7.0", "92", "80"] in table
+
+
+def test_eval_prints_what_makes_scenes_hard(spy):
+    row = {**dict.fromkeys(("mae_deg", "median_deg", "acc_10", "selection")), "scenes": 3}
+    sure = dict.fromkeys(("confidence", "accuracy", "calibration_error"), 0.5)
+    broken = {"breakdowns": {"sources": [{**row, "bin": "2"}]}, "confidence": sure}
+    calls = spy("eval", "evaluate", result={**ROWS, **broken})
+    lines = tsel("eval", "m", "--by", "sources,level", "--absent", 0).stdout.splitlines()
+    assert (calls[0]["by"], calls[0]["absent"]) == (("sources", "level"), 0)
+    assert (
+        lines[-5] == "Confidence: 50 % on average, 50 % within 10 degrees; calibration error 50 %."
+    )
+    assert [cell.strip() for cell in lines[-1].strip("|").split("|")] == ["2", "3", *"----"]
+
+
+def test_eval_refuses_to_break_down_by_what_it_does_not_know(spy):
+    calls = spy("eval", "evaluate", result=ROWS)
+    result = tsel("eval", "m", "--by", "room")
+    assert (result.exit_code, calls) == (2, [])
+    assert "--by 'room': unknown" in result.stderr
 
 
 def test_eval_prints_markdown_into_a_pipe(spy):

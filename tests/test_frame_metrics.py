@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from tselcli.chance import chance_levels
 from tselcli.frame_metrics import FrameAnswer, FrameTruth, frame_chance, score_frames
-from tselcli.metrics import chance_levels, score
+from tselcli.metrics import score
 
 
 def truth(target, active=None, others=(), others_active=None):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tselcli import metrics
+from tselcli.chance import chance_levels
 
 NAN = float("nan")
 
@@ -104,7 +105,7 @@ def test_selection_is_undefined_when_no_scene_has_a_rival(rng, others):
     assert scores["mae_deg"] == 0.0
     assert [scores[k] for k in ("selection", "selection_interval", "wrong_source")] == [None] * 3
     assert scores["localisation_deg"] is None
-    chance = metrics.chance_levels(np.zeros(2), others)
+    chance = chance_levels(np.zeros(2), others)
     assert [level["selection"] for level in chance.values()] == [None] * 3
     assert chance["random_source"]["mae_deg"] == 0.0
 
@@ -142,6 +143,32 @@ def test_interval_is_the_same_however_it_is_cut_into_chunks(monkeypatch):
     assert cut == pytest.approx(whole)
 
 
+def test_the_interval_of_any_figure_of_a_mean_is_that_of_the_mean():
+    values = np.random.default_rng(1).exponential(size=60)
+    plain = metrics.bootstrap_interval(values, np.random.default_rng(0), draws=8000)
+    any_figure = metrics.resampled_interval(
+        lambda rows: values[rows].mean(), 60, np.random.default_rng(0), draws=8000
+    )
+    assert any_figure == pytest.approx(plain, rel=1e-9)
+
+
+def test_a_figure_without_a_value_has_no_interval(rng):
+    assert metrics.resampled_interval(lambda rows: None, 5, rng) is None
+    some = metrics.resampled_interval(lambda rows: 1.0 if rows[0] else None, 2, rng)
+    assert some == (1.0, 1.0)
+
+
+def test_every_figure_of_an_answer_has_an_interval_around_it(rng):
+    targets, others = random_scenes(rng)
+    scores = figures(rng, targets + rng.normal(0, 50, 40), targets, others)
+    names = [name for name in scores if f"{name}_interval" in scores]
+    assert set(scores) - set(names) - {f"{name}_interval" for name in names} == {"scenes"}
+    for name in names:
+        low, high = scores[f"{name}_interval"]
+        assert low <= scores[name] <= high
+        assert low < high
+
+
 def test_wider_level_gives_a_wider_interval():
     values = np.random.default_rng(1).normal(size=50)
     narrow = metrics.bootstrap_interval(values, np.random.default_rng(0), level=0.5)
@@ -160,7 +187,7 @@ def random_scenes(rng, count=40):
 
 def test_chance_of_a_random_azimuth_agrees_with_drawing_it(rng):
     targets, others = random_scenes(rng)
-    chance = metrics.chance_levels(targets, others)["random_azimuth"]
+    chance = chance_levels(targets, others)["random_azimuth"]
     repeats = 2500
     drawn = metrics.score(
         rng.uniform(-180, 180, repeats * len(targets)),
@@ -177,7 +204,7 @@ def test_chance_on_half_the_circle_agrees_with_drawing_it(rng):
     targets, others = rng.uniform(-90, 90, 30), rng.uniform(-90, 90, (30, 2))
     others[:10] = NAN
     others[10:20, 1] = NAN
-    chance = metrics.chance_levels(targets, others, folded=True)["random_azimuth"]
+    chance = chance_levels(targets, others, folded=True)["random_azimuth"]
     repeats = 2500
     drawn = metrics.score(
         rng.uniform(-90, 90, repeats * len(targets)),
@@ -189,7 +216,7 @@ def test_chance_on_half_the_circle_agrees_with_drawing_it(rng):
     assert drawn["median_deg"] == pytest.approx(chance["median_deg"], abs=1.0)
     for name in ("acc_5", "acc_10", "acc_20", "selection"):
         assert drawn[name] == pytest.approx(chance[name], abs=0.006)
-    alone = metrics.chance_levels(np.array([0.0]), np.full((1, 1), NAN), folded=True)
+    alone = chance_levels(np.array([0.0]), np.full((1, 1), NAN), folded=True)
     assert alone["random_azimuth"]["mae_deg"] == pytest.approx(45.0)
 
 
@@ -197,7 +224,7 @@ def test_chance_of_a_random_source_worked_out_by_hand():
     # scene 1: errors 0 or 90; scene 2: errors 0, 8 or 172; scene 3: the target alone
     targets = np.array([0.0, 176.0, 50.0])
     others = np.array([[90.0, NAN], [-176.0, 4.0], [NAN, NAN]])
-    chance = metrics.chance_levels(targets, others)["random_source"]
+    chance = chance_levels(targets, others)["random_source"]
     assert chance["mae_deg"] == pytest.approx((90 / 2 + (8 + 172) / 3 + 0) / 3)
     assert chance["acc_5"] == pytest.approx((1 / 2 + 1 / 3 + 1) / 3)
     assert chance["acc_10"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
@@ -206,21 +233,19 @@ def test_chance_of_a_random_source_worked_out_by_hand():
 
 
 def test_chance_of_selection_halves_when_two_sources_share_a_place():
-    chance = metrics.chance_levels(np.array([20.0]), np.array([[20.0, 110.0]]))
+    chance = chance_levels(np.array([20.0]), np.array([[20.0, 110.0]]))
     assert chance["random_azimuth"]["selection"] == pytest.approx(0.5 * 0.5)
     assert chance["random_source"]["selection"] == pytest.approx((0.5 + 0.5 + 0) / 3)
 
 
 def test_two_opposite_neighbours_leave_a_quarter_circle_each_side():
-    chance = metrics.chance_levels(np.array([180.0]), np.array([[90.0, -90.0]]))
+    chance = chance_levels(np.array([180.0]), np.array([[90.0, -90.0]]))
     assert chance["random_azimuth"]["selection"] == pytest.approx(90 / 360)
 
 
 def test_best_constant_is_where_most_targets_are():
     targets = np.array([178.0, -178.0, -179.0, 10.0])
-    chance = metrics.chance_levels(targets, np.array([[0.0], [0.0], [0.0], [90.0]]))[
-        "best_constant"
-    ]
+    chance = chance_levels(targets, np.array([[0.0], [0.0], [0.0], [90.0]]))["best_constant"]
     errors = metrics.angular_error(chance["azimuth_deg"], targets)
     scan = [metrics.mae(np.float64(a), targets) for a in np.arange(-180, 180, 0.25)]
     assert chance["mae_deg"] == pytest.approx(errors.mean())

@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from tselcli import cli
+from tselcli.breakdowns import KEYS, break_down
 from tselcli.commands.eval import evaluate
 from tselcli.commands.features import features
 from tselcli.commands.localize import localize, localize_batch
@@ -209,18 +210,23 @@ def test_evaluation_sets_the_model_beside_chance_and_physics(scenes, run):
     result = evaluate(str(run[0]), count=4, jobs=1, device="cpu", out=out)
     systems = [row["system"] for row in result["rows"]]
     assert systems[0].startswith("test@")
-    assert systems[1:4] == [
+    assert systems[1:5] == [
         "SRP-PHAT, query ignored",
         "SRP-PHAT of pyroomacoustics",
         "SRP-PHAT, oracle ratio mask",
+        "matcher: beamform, then compare",
     ]
     assert {"chance: random azimuth", "chance: random source", "chance: best constant"} <= set(
         systems
     )
     assert all(row["scenes"] == 4 for row in result["rows"])
     assert json.loads(out.read_text())["rows"][0]["scenes"] == 4
-    again = evaluate(str(run[0]), count=4, jobs=2, device="cpu")
+    again = evaluate(str(run[0]), count=4, jobs=2, device="cpu", by=KEYS)
     assert again["rows"] == result["rows"]
+    assert again["presence"] == result["presence"]
+    assert again["breakdowns"] == break_down(result, KEYS)
+    assert (result["presence"]["scenes"], result["presence"]["absent"]) == (4, 8)
+    assert result["confidence"]["accuracy"] == result["rows"][0]["acc_10"]
 
 
 def test_evaluation_of_tracks_scores_frames_and_draws_them(scenes, run):
@@ -286,6 +292,10 @@ def test_evaluation_of_a_folder(scenes, run):
     assert len(result["scenes"]) == 3
     assert result["folded"] is False
     assert below_table(result) == ""
+    assert result["presence"]["absent"] == 6  # the folder knows its corpus
+    silent = evaluate(str(run[0]), data=scenes / "val", device="cpu", absent=0, baselines=False)
+    assert silent["presence"] is None
+    assert list(silent["scenes"][0]["answers"]) == [result["model"]]
 
 
 def test_one_source_alone_is_found_in_a_simulated_room(scenes, run, recipe):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tselcli.breakdowns import break_down
 from tselcli.commands.eval import evaluate
 from tselcli.dataset import Trial
 from tselcli.errors import DataError
@@ -54,6 +55,8 @@ def test_a_model_is_scored_on_the_frames_of_a_real_recording(folder):
     assert (ignorant["lr_cd"], ignorant["selection"] is None) == (1, False)
     assert len(result["tracks"][0]["target_deg"]) == 100
     assert result["clip_rows"][0]["scenes"] == 2
+    assert result["presence"] is None  # nobody knows words for what is absent
+    assert [row["bin"] for row in break_down(result, ["level"])["level"]] == ["unknown"]
 
 
 def test_which_data_is_starss():

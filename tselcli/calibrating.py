@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tselcli.corpora.clip import Clip, compatible
+from tselcli.corpora.clip import Clip, absent_captions
 from tselcli.dataset import Trial
 from tselcli.metrics import auroc
 from tselcli.models.calibration import (
@@ -57,7 +57,8 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
         rng = np.random.default_rng([number, 17])
         placed = [s for s in trial.scene.sources if s.azimuth_deg is not None]
         mine = [by_name.get((s.corpus, s.clip_id)) for s in trial.scene.sources]
-        absent = _absent([clip for clip in mine if clip is not None], clips, rng)
+        present = [clip for clip in mine if clip is not None]
+        absent = absent_captions(present, clips, rng, ABSENT)
         queries = [source.caption for source in placed] + absent
         audio = localizer.prepare(trial.signal, trial.scene.sample_rate, trial.array)
         heard = localizer.hear(audio, queries, trial.array)
@@ -67,18 +68,6 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
         for azimuth_deg, chosen in zip(places, choose(localizer, heard), strict=False):
             questions.append(question(chosen, azimuth_deg, places))
     return Evidence(questions, pooled, there)
-
-
-def _absent(present: list[Clip], clips: Sequence[Clip], rng: np.random.Generator) -> list[str]:
-    """Draw captions that describe nothing in a scene."""
-    found: list[str] = []
-    for _ in range(20 * ABSENT):
-        clip = clips[int(rng.integers(len(clips)))]
-        if present and all(compatible(clip, other) for other in present):
-            found.append(clip.captions[int(rng.integers(len(clip.captions)))])
-        if len(found) == ABSENT:
-            break
-    return found
 
 
 def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tselcli import cli_doctor, cli_export, cli_localize, cli_serve
+from tselcli import cli_doctor, cli_eval, cli_export, cli_localize, cli_serve
 from tselcli.cli_data import data_app
 from tselcli.cli_develop import (
     ADAPT_EXAMPLES,
@@ -42,17 +42,16 @@ from tselcli.cli_options import (
     Rir,
     SeedOption,
     Split,
-    TableFormat,
     examples,
     read_recipe,
     scenes_of,
     with_rirs,
 )
-from tselcli.cli_output import print_json, print_rich, print_text
+from tselcli.cli_output import print_json, print_text
 from tselcli.cli_recipes import recipes_app
 from tselcli.cli_report import EXAMPLES as REPORT_EXAMPLES
 from tselcli.cli_report import lay_out
-from tselcli.errors import RecipeError, TselError
+from tselcli.errors import TselError
 
 INTERRUPTED = 130  # 128 + the number of SIGINT
 
@@ -206,79 +205,7 @@ def train(
         print_json(figures)
 
 
-@app.command(
-    "eval",
-    epilog=examples(
-        "tsel eval runs/tiny --recipe tiny", "tsel eval mask-compact --data scenes/test"
-    ),
-)
-def evaluate(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A run folder, a file or a bundled model.")
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder of `tsel simulate`; starss:DIR or starss-foa:DIR reads STARSS22/23."
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="Render the test scenes of this recipe; default: the model's."),
-    ] = None,
-    split: Annotated[Split, typer.Option(help="Part of the corpus.")] = Split.test,
-    count: CountOption = None,
-    seed: SeedOption = None,
-    corpus: CorpusOption = None,
-    device: DeviceOption = Device.auto,
-    jobs: JobsOption = ALL_CORES,
-    baselines: Annotated[bool, typer.Option(help="Also score what needs no training.")] = True,
-    track: Annotated[
-        bool | None,
-        typer.Option("--track/--no-track", help="Score every 100 ms; default: where sources move."),
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Draw the tracks of some scenes.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="JSON file to write; default: eval.json in a run folder."),
-    ] = None,
-    form: Annotated[
-        TableFormat, typer.Option("--format", help="What to print.")
-    ] = TableFormat.table,
-    overrides: Overrides = None,
-) -> None:
-    """Measure a model on test scenes, beside published figures and chance levels."""
-    from tselcli import report, report_tracks
-    from tselcli.commands.eval import evaluate
-
-    if recipe is None and (overrides or corpus):
-        raise RecipeError("--set, --corpus: nothing to override; name a recipe with --recipe")
-    result = evaluate(
-        model,
-        data=data,
-        recipe=None if recipe is None else read_recipe(recipe, overrides, corpus),
-        split=split.value,
-        count=count,
-        seed=seed,
-        device=device.value,
-        jobs=jobs,
-        baselines=baselines,
-        track=track,
-        plot=plot,
-        out=out,
-    )
-    if form is TableFormat.json:
-        print_json(result)
-    elif form is TableFormat.table and sys.stdout.isatty():
-        print_rich(report.eval_table(report.eval_rows(result)))
-    else:
-        print_text(report.eval_markdown(report.eval_rows(result)), end="")
-    if form is not TableFormat.json:
-        print_text(report_tracks.below_table(result), end="")
-
-
+app.command("eval", epilog=cli_eval.EXAMPLES)(cli_eval.evaluate)
 app.command("report", epilog=REPORT_EXAMPLES)(lay_out)
 app.command(epilog=cli_localize.EXAMPLES)(cli_localize.localize)
 app.command(epilog=cli_doctor.EXAMPLES)(cli_doctor.doctor)

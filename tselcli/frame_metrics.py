@@ -16,7 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tselcli.metrics import TOLERANCES_DEG, Angles, Figures, angular_error, bootstrap_interval
+from tselcli.metrics import (
+    TOLERANCES_DEG,
+    Angles,
+    Figures,
+    angular_error,
+    bootstrap_interval,
+    resampled_interval,
+)
 from tselcli.metrics import selections as selected
 
 Flags = npt.NDArray[np.bool_]
@@ -72,8 +79,8 @@ def score_frames(
     Returns:
         ``scenes`` (clips that count), ``mae_deg``, ``median_deg`` (of clips), ``acc_5``,
         ``acc_10``, ``acc_20``, ``selection`` (None without rivals), ``le_cd_deg`` (None without a
-        match), ``lr_cd`` and ``f_20``; and the intervals of all but the median as
-        ``*_interval``. Rates are in [0, 1].
+        match), ``lr_cd`` and ``f_20``; and the intervals of all as ``*_interval``. Rates are in
+        [0, 1].
 
     Raises:
         ValueError: the target sounds in no clip.
@@ -101,6 +108,8 @@ def score_frames(
         values = np.array([draw[name] for draw in draws if draw[name] is not None])
         bounds = np.quantile(values, [0.025, 0.975]).tolist() if len(values) else None
         figures[f"{name}_interval"] = bounds
+    middle = resampled_interval(lambda rows: float(np.median(errors[rows])), len(errors), rng)
+    figures["median_deg_interval"] = list(middle or ())
     return figures
 
 

@@ -1,4 +1,4 @@
-"""How far off, how often right, and what chance would have given.
+"""How far off, and how often right.
 
 In a scene with several sources a system fails in two ways: it picks the wrong source, or it
 points beside the right one. The mean angular error mixes the two, so next to it stand the
@@ -10,6 +10,7 @@ Angles are degrees anywhere on the circle. ``others`` is (N, K): the azimuths of
 sources besides the target, NaN where a scene has fewer than K of them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def selections(predicted: Angles, targets: Angles, others: Angles) -> Angles:
     Returns:
         (N,): 1 right, 0 wrong, 0.5 as near to another source as to the target, NaN without others.
     """
-    nearest = _nearest(predicted, others)
+    nearest = nearest_other(predicted, others)
     lead = nearest - angular_error(predicted, targets)
     right = np.where(np.abs(lead) <= TIE_DEG, 0.5, (lead > 0).astype(np.float64))
     return np.where(np.isnan(nearest), np.nan, right)
@@ -61,7 +62,7 @@ def selections(predicted: Angles, targets: Angles, others: Angles) -> Angles:
 def selection_accuracy(predicted: Angles, targets: Angles, others: Angles) -> float | None:
     """Return the share of right selections (ties count half), None when no scene has a rival."""
     chosen = selections(predicted, targets, others)
-    return _mean(chosen[~np.isnan(chosen)])
+    return mean_or_none(chosen[~np.isnan(chosen)])
 
 
 def bootstrap_interval(
@@ -85,6 +86,30 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def resampled_interval(
+    figure: Callable[[npt.NDArray[np.intp]], float | None],
+    count: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    draws: int = 1000,
+) -> tuple[float, float] | None:
+    """Return the percentile bootstrap interval of any figure of ``count`` scenes.
+
+    Args:
+        figure: of the scenes with these numbers (N,), some of them twice; None where it has none.
+        count: scenes there are, at least 1.
+        rng: where the resampling takes its randomness from.
+        level: coverage in (0, 1).
+        draws: resampled figures; those that are None do not count, and if all are, so is this.
+    """
+    drawn = (figure(rng.integers(count, size=count)) for _ in range(draws))
+    values = [value for value in drawn if value is not None]
+    if not values:
+        return None
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def score(
     predicted: npt.ArrayLike,
     targets: npt.ArrayLike,
@@ -104,15 +129,15 @@ def score(
     Returns:
         ``scenes``, ``mae_deg``, ``median_deg``, ``acc_5``, ``acc_10``, ``acc_20``, ``selection``,
         ``wrong_source`` (share of answers that are nearer to another source and within 10 degrees
-        of it) and ``localisation_deg`` (mean error of the right selections); also
-        ``mae_deg_interval``, ``acc_*_interval`` and ``selection_interval`` as [low, high].
+        of it) and ``localisation_deg`` (mean error of the right selections); also the interval
+        of each as [low, high], named ``mae_deg_interval`` and so on.
         What depends on other sources counts only the scenes that have some, and is None when
         there are none. Rates are in [0, 1].
     """
-    predicted, targets, others = _checked(predicted, targets, others)
+    predicted, targets, others = checked(predicted, targets, others)
     errors = angular_error(predicted, targets)
     chosen = selections(predicted, targets, others)
-    landed = (chosen == 0) & (_nearest(predicted, others) <= LANDED_DEG)
+    landed = (chosen == 0) & (nearest_other(predicted, others) <= LANDED_DEG)
     rivalled = ~np.isnan(chosen)
     figures: Figures = {"scenes": len(errors), "mae_deg": errors.mean()}
     figures["mae_deg_interval"] = list(bootstrap_interval(errors, rng, level))
@@ -121,108 +146,20 @@ def score(
         hits = (errors <= tolerance).astype(np.float64)
         figures[f"acc_{tolerance}"] = hits.mean()
         figures[f"acc_{tolerance}_interval"] = list(bootstrap_interval(hits, rng, level))
-    figures["selection"] = _mean(chosen[rivalled])
-    figures["selection_interval"] = (
-        list(bootstrap_interval(chosen[rivalled], rng, level)) if rivalled.any() else None
-    )
-    figures["wrong_source"] = _mean(landed[rivalled])
-    figures["localisation_deg"] = _mean(errors[chosen == 1])
-    return _plain(figures)
-
-
-def chance_levels(
-    targets: npt.ArrayLike, others: npt.ArrayLike, folded: bool = False
-) -> dict[str, Figures]:
-    """Compute what three ways of not listening would score on exactly these scenes.
-
-    Args:
-        targets: azimuths of the described sources, (N,).
-        others: azimuths of the other directional sources, (N, K), padded with NaN.
-        folded: all azimuths, also those of random answers, lie in [-90, 90].
-
-    Returns:
-        The figures of ``score`` without intervals for ``random_azimuth`` (uniform on the circle),
-        ``random_source`` (one of the scene's sources) and ``best_constant`` (the whole degree
-        with the smallest mean error, in ``azimuth_deg``). Those of the first two are exact
-        expectations, medians those of the distribution of errors.
-    """
-    _, targets, others = _checked(targets, targets, others)
-    return {
-        "random_azimuth": (_half_chance if folded else _uniform_chance)(targets, others),
-        "random_source": _source_chance(targets, others),
-        "best_constant": _constant_chance(targets, others),
+    shares = {
+        "selection": chosen[rivalled],
+        "wrong_source": landed[rivalled],
+        "localisation_deg": errors[chosen == 1],
     }
-
-
-def _uniform_chance(targets: Angles, others: Angles) -> Figures:
-    """Expect an error uniform on [0, 180], and the share of the circle nearest to the target."""
-    rivalled = ~np.isnan(others).all(axis=1)
-    figures: Figures = {"scenes": len(targets), "mae_deg": 90.0, "median_deg": 90.0}
-    figures |= {f"acc_{tolerance}": tolerance / 180.0 for tolerance in TOLERANCES_DEG}
-    figures["selection"] = _mean(_own_share(targets, others)[rivalled])
-    return _plain(figures)
-
-
-def _half_chance(targets: Angles, others: Angles) -> Figures:
-    """Average over answers in [-90, 90], in steps of half a degree."""
-    answers = np.arange(-89.75, 90.0, 0.5)
-    errors = angular_error(answers, targets[:, None])
-    rivalled = ~np.isnan(others).all(axis=1)
-    chosen = [selections(np.full_like(targets, way), targets, others) for way in answers]
-    figures: Figures = {"scenes": len(targets), "mae_deg": errors.mean()}
-    figures["median_deg"] = np.median(errors)
-    figures |= {f"acc_{tolerance}": (errors <= tolerance).mean() for tolerance in TOLERANCES_DEG}
-    figures["selection"] = _mean(np.mean(chosen, axis=0)[rivalled])
-    return _plain(figures)
-
-
-def _own_share(targets: Angles, others: Angles) -> Angles:
-    """Return the share of the circle that is nearer to the target than to other sources, (N,).
-
-    The target's arc ends half way to its neighbours; a source in the target's place halves it::
-
-        other ----|---- target --|-- other
-              half way        half way
-    """
-    leftwards = (others - targets[:, None]) % 360.0
-    together = (angular_error(others, targets[:, None]) <= TIE_DEG).any(axis=1)
-    apart = angular_error(others, targets[:, None]) > TIE_DEG  # False for NaN
-    left = np.where(apart, leftwards, 360.0).min(axis=1, initial=360.0)
-    right = np.where(apart, 360.0 - leftwards, 360.0).min(axis=1, initial=360.0)
-    share = np.minimum((left + right) / 720.0, 1.0)
-    return np.where(together, share / 2, share)
-
-
-def _source_chance(targets: Angles, others: Angles) -> Figures:
-    """Average over the sources of each scene, the target among them."""
-    sources = np.concatenate([targets[:, None], others], axis=1)
-    weights = ~np.isnan(sources) / (~np.isnan(sources)).sum(axis=1, keepdims=True) / len(targets)
-    errors = angular_error(sources, targets[:, None])  # NaN, sorted last, where there is no source
-    figures: Figures = {"scenes": len(targets)}
-    figures["mae_deg"] = (np.where(weights > 0, errors, 0.0) * weights).sum()
-    order = np.argsort(errors, axis=None)
-    middle = np.searchsorted(weights.ravel()[order].cumsum(), 0.5 - 1e-9)
-    figures["median_deg"] = errors.ravel()[order][middle]
-    for tolerance in TOLERANCES_DEG:
-        figures[f"acc_{tolerance}"] = weights[errors <= tolerance].sum()
-    chosen = np.stack([selections(pick, targets, others) for pick in sources.T], axis=1)
-    rivalled = ~np.isnan(others).all(axis=1)
-    figures["selection"] = _mean(np.nansum(chosen * weights, axis=1)[rivalled] * len(targets))
-    return _plain(figures)
-
-
-def _constant_chance(targets: Angles, others: Angles) -> Figures:
-    """Scan the circle in whole degrees for the one answer with the smallest mean error."""
-    candidates = np.arange(-180.0, 180.0)
-    costs = [mae(candidate, targets) for candidate in candidates]
-    answer = np.full_like(targets, candidates[np.argmin(costs)])
-    errors = angular_error(answer, targets)
-    figures: Figures = {"scenes": len(targets), "azimuth_deg": answer[0], "mae_deg": errors.mean()}
-    figures["median_deg"] = np.median(errors)
-    for tolerance in TOLERANCES_DEG:
-        figures[f"acc_{tolerance}"] = acc_at(answer, targets, tolerance)
-    figures["selection"] = selection_accuracy(answer, targets, others)
-    return _plain(figures)
+    for name, values in shares.items():
+        figures[name] = mean_or_none(values)
+        bounds = bootstrap_interval(values, rng, level) if len(values) else None
+        figures[f"{name}_interval"] = None if bounds is None else list(bounds)
+    middle = resampled_interval(
+        lambda rows: float(np.median(errors[rows])), len(errors), rng, level
+    )
+    figures["median_deg_interval"] = list(middle or ())
+    return plain(figures)
 
 
 def auroc(evidence: npt.ArrayLike, there: npt.ArrayLike) -> float | None:
@@ -255,7 +192,8 @@ def calibration_error(chances: npt.ArrayLike, right: npt.ArrayLike, bins: int = 
     return float(gap[count > 0].sum() / len(claimed))
 
 
-def _checked(*arrays: npt.ArrayLike) -> tuple[Angles, Angles, Angles]:
+def checked(*arrays: npt.ArrayLike) -> tuple[Angles, Angles, Angles]:
+    """Turn answers, targets and other sources into arrays, and refuse what cannot be scored."""
     predicted, targets, others = (np.asarray(array, dtype=np.float64) for array in arrays)
     if others.ndim != 2 or not len(predicted) == len(targets) == len(others) > 0:
         raise ValueError(
@@ -267,17 +205,18 @@ def _checked(*arrays: npt.ArrayLike) -> tuple[Angles, Angles, Angles]:
     return predicted, targets, others
 
 
-def _nearest(predicted: Angles, others: Angles) -> Angles:
+def nearest_other(predicted: Angles, others: Angles) -> Angles:
     """Return the distance to the nearest other source, (N,); NaN in scenes without one."""
     distances = np.nan_to_num(angular_error(predicted[:, None], others), nan=np.inf)
     nearest = distances.min(axis=1, initial=np.inf)
     return np.where(np.isinf(nearest), np.nan, nearest)
 
 
-def _mean(values: npt.NDArray[Any]) -> float | None:
+def mean_or_none(values: npt.NDArray[Any]) -> float | None:
+    """Average values (N,); None without any."""
     return float(values.mean()) if len(values) else None
 
 
-def _plain(figures: Figures) -> Figures:
+def plain(figures: Figures) -> Figures:
     """Turn numpy scalars into Python floats."""
     return {key: v.item() if isinstance(v, np.generic) else v for key, v in figures.items()}

@@ -82,5 +82,5 @@ def _source(window: Window, event: Event) -> Source:
         elevation_deg=float(elevation.mean()),
         distance_m=float(distance.mean()),
         onset_s=0.0,
-        level_db=0.0,
+        level_db=float("nan"),  # nobody knows it
     )

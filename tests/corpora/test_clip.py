@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tselcli.corpora.clip import Clip, compatible, read_clip
+from tselcli.corpora.clip import Clip, absent_captions, compatible, read_clip
 from tselcli.errors import DataError
 
 DOG = Clip("dog-1", "dog bark", ("a dog barks",), "test", frozenset({"dog"}), Path("dog.wav"))
@@ -42,6 +42,17 @@ def test_wording_decides_only_where_there_are_no_labels():
     assert not compatible(DOG, described("x", "a dog barks loudly"))
     assert not compatible(described("y", "a cat meows", "a dog barking"), described("x", "dogs"))
     assert compatible(described("y", "a cat meows"), described("x", "a dog barks loudly"))
+
+
+def test_absent_captions_are_of_what_could_not_be_confused():
+    rng = np.random.default_rng(0)
+    howl = replace(DOG, id="dog-2", label="howl", captions=("a dog howls",))
+    sea = replace(RAIN, id="sea", label="sea", captions=("waves", "surf"), groups=frozenset())
+    clips = (DOG, howl, RAIN, sea)
+    assert absent_captions([DOG, RAIN], clips, rng, 1) in (["waves"], ["surf"])
+    assert sorted(absent_captions([DOG, RAIN], clips, rng, 3)) == ["surf", "waves"]
+    assert absent_captions([DOG, sea], (DOG, howl, sea), rng, 2) == []
+    assert absent_captions([], clips, rng, 2) == []  # nothing is known of the scene
 
 
 def test_clip_is_frozen():

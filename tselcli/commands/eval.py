@@ -1,42 +1,49 @@
 """``tsel eval``: how often right, how far off, and beside it what chance and physics give.
 
 All rows of the table answer the same questions about the same scenes: the model, steering that
-ignores the query, and, where the scenes are rendered here, steering under the true ratio mask.
+ignores the query, a choice between two beams, and, where the scenes are rendered here, steering
+under the true ratio mask. The result, which ``eval.json`` holds:
+
+    model, seconds      name of the model, how long it took
+    data, split, seed   where the scenes are from
+    labels              what to know of the model, such as an encoder without training
+    recipe              the model's, with corpus, scenes and published figure as they were asked for
+    published           the paper's figure, where the recipe names one
+    folded, line_deg    whether all microphones are on a line: front and back count alike
+    rows                one a system, the model first: `tselcli.metrics.score`, with tracks
+                        `tselcli.frame_metrics.score_frames`; chance levels have no intervals
+    clip_rows           with tracks: the rows of whole clips
+    presence            `tselcli.certainty.presence_figures`; None where the model cannot tell, or
+                        no words for what is absent are known, as of recordings without a corpus
+    confidence          `tselcli.certainty.confidence_figures`
+    breakdowns          `tselcli.breakdowns.break_down`, of the keys asked for; of whole clips
+    scenes              one a scene: `tselcli.judging.judge`; enough for all of the above
+    tracks              one a scene: truth and answers in every 100 ms
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from tselcli import report
-from tselcli.acoustics.ambisonics import to_acn_sn3d
-from tselcli.acoustics.geometry import wrap_deg
-from tselcli.acoustics.lines import fold_deg, line_of
+from tselcli.acoustics.lines import line_of
+from tselcli.breakdowns import break_down, laid_out
+from tselcli.certainty import confidence_figures, presence_figures
+from tselcli.chance import chance_levels
 from tselcli.console import progress_bar
-from tselcli.corpora.audio import resample
-from tselcli.dataset import Trial, anything_moves, folder_trials, fresh_trials, padded_others
-from tselcli.features.gcc import srp_phat
-from tselcli.features.intensity import steered_intensity
-from tselcli.features.stft import reference_power, stft
+from tselcli.dataset import Trial, anything_moves, folder_trials, fresh_trials
 from tselcli.files import make_folder, write_text_atomically
 from tselcli.frame_eval import draw_scene_tracks, follow_trial, frame_rows
-from tselcli.metrics import chance_levels, score
+from tselcli.judging import Lacking, judge, recipe_of
+from tselcli.metrics import score
 from tselcli.models.checkpoint import bundled_models
-from tselcli.models.direct import DirectLocalizer
 from tselcli.models.direct_checkpoint import open_localizer
-from tselcli.models.localizer import Answer, Localizer
-from tselcli.models.posterior import AZIMUTHS
 from tselcli.models.training import pick_device
 from tselcli.real_scenes import is_starss, starss_trials
 from tselcli.recipe import Recipe
-from tselcli.sections import FeatureRecipe
-
-AUDIBLE = 1e-6  # power of a bin over the loudest; below it nobody can say whose it is
 
 
 def evaluate(
@@ -50,6 +57,8 @@ def evaluate(
     device: str = "auto",
     jobs: int = 2,
     baselines: bool = True,
+    absent: int = 2,
+    by: Sequence[str] = (),
     track: bool | None = None,
     plot: Path | None = None,
     out: Path | None = None,
@@ -66,18 +75,16 @@ def evaluate(
         seed: of the rendered scenes; None is the recipe's ``eval.seed``.
         device: auto, cpu, cuda or mps.
         jobs: processes that render.
-        baselines: also score what needs no model.
+        baselines: also score what needs no model, and the matcher.
+        absent: descriptions of what is not there to ask about every scene as well.
+        by: keys of :data:`tselcli.breakdowns.KEYS` to break the model's figures down by.
         track: score every 100 ms; None does where the model can and a source moves.
         plot: folder to draw the tracks of some scenes in; wants them.
         out: JSON file to write, with the answer to every scene; None is ``eval.json`` in a run
             folder, and nothing for other models.
 
     Returns:
-        ``rows`` (one a system, figures of :func:`tselcli.metrics.score`, or with tracks of
-        :func:`tselcli.frame_metrics.score_frames`; then the former are ``clip_rows``),
-        ``folded`` (whether front and back count alike, for microphones in a line),
-        ``scenes`` (truth and answers), and what was evaluated: ``recipe`` is the model's, with
-        the corpus, the scenes and the published figure of the recipe that was asked for.
+        What ``eval.json`` holds, see above.
 
     Raises:
         DataError: no scenes, or sounds that cannot be read.
@@ -87,6 +94,7 @@ def evaluate(
     localizer = open_localizer(model, torch_device)
     chosen = recipe or localizer.recipe
     total, trials = _trials(chosen, data, split, count, seed, jobs, baselines)
+    lacking = Lacking(recipe or (chosen if data is None else recipe_of(data)), absent)
     if plot is not None:
         track = True
         make_folder(plot)
@@ -97,12 +105,12 @@ def evaluate(
     scenes, followed, lines = [], [], set()
     with progress_bar("scenes", total) as advance:
         for trial in trials:
-            answer = _answer(localizer, trial, track)
-            scenes.append(_judge(localizer, trial, answer, baselines))
+            scene, way = judge(localizer, trial, lacking, baselines, track)
+            scenes.append(scene)
             lines.add(line_of(trial.array))
-            if answer.track is not None:
+            if way is not None:
                 parts = (trial, localizer.features, baselines)
-                followed.append(follow_trial(localizer.name, answer.track, *parts))
+                followed.append(follow_trial(localizer.name, way, *parts))
             advance()
     if plot is not None:
         draw_scene_tracks(plot, followed)
@@ -116,9 +124,14 @@ def evaluate(
         "seconds": time.monotonic() - began,
         "recipe": _evaluated(localizer.recipe, chosen).model_dump(mode="json"),
         "folded": line is not None,
+        "line_deg": line,
         "rows": _rows(scenes, line),
+        "presence": presence_figures(scenes, np.random.default_rng(0)),
+        "confidence": confidence_figures(scenes, localizer.name, np.random.default_rng(0)),
         "scenes": scenes,
     }
+    if by:
+        result["breakdowns"] = break_down(result, by)
     if followed:
         result |= {"clip_rows": result["rows"], "rows": frame_rows(followed, line)}
         result["tracks"] = [scene.record() for scene in followed]
@@ -168,102 +181,16 @@ def _first(trials: Iterator[Trial], count: int) -> Iterator[Trial]:
         yield trial
 
 
-def _answer(localizer: Localizer | DirectLocalizer, trial: Trial, track: bool) -> Answer:
-    question = (trial.signal, trial.scene.sample_rate, [trial.query], trial.array)
-    return localizer.locate(*question, track=track)[0]
-
-
-def _judge(
-    localizer: Localizer | DirectLocalizer, trial: Trial, answer: Answer, baselines: bool
-) -> dict[str, Any]:
-    """Lay the model's answer to a trial beside the truth and the other systems."""
-    scene = trial.scene
-    answers = {localizer.name: answer.azimuth_deg}
-    if baselines:
-        answers |= baseline_azimuths(trial, localizer.features)
-    return {
-        "index": scene.index,
-        "split": scene.split,
-        "query": trial.query,
-        "label": scene.sources[0].label,
-        "other_labels": [source.label for source in scene.sources[1:]],
-        "azimuth_deg": trial.azimuth_deg,
-        "others_deg": list(trial.others_deg),
-        "rt60_s": scene.rt60_measured_s,
-        "level_db": [source.level_db for source in scene.sources[1:]],
-        "confidence": answer.confidence,
-        "presence": answer.presence,
-        "answers": answers,
-    }
-
-
-@torch.no_grad()
-def baseline_azimuths(trial: Trial, features: FeatureRecipe) -> dict[str, float]:
-    """Answer a trial without a model.
-
-    Args:
-        trial: the recording; with ``images``, the oracle mask is scored as well.
-        features: analysis, the same as the model's.
-
-    Returns:
-        Degrees, by name of the system.
-    """
-    rate, foa = trial.scene.sample_rate, trial.array.foa
-    heard = trial.signal if foa is None else to_acn_sn3d(trial.signal, foa)
-    spectrum = _spectrum(heard, rate, features)
-    method = "SRP-PHAT" if foa is None else "intensity"
-    found = {f"{method}, query ignored": _steered(spectrum, trial, features, None)}
-    if foa is None:
-        found["SRP-PHAT of pyroomacoustics"] = _peer(spectrum, trial, features)
-    if trial.images is not None:
-        images = trial.images if foa is None else trial.images[:, :1]  # W
-        power = reference_power(_spectrum(images, rate, features)[0])  # (S, T, F)
-        whole = power.sum(dim=0, keepdim=True)
-        ratio = power[:1] / whole.clamp_min(1e-20) * (whole > AUDIBLE * whole.amax())
-        found[f"{method}, oracle ratio mask"] = _steered(spectrum, trial, features, ratio)
-    return found
-
-
-def _spectrum(signal: npt.NDArray[Any], sample_rate: int, features: FeatureRecipe) -> torch.Tensor:
-    samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
-    return stft(torch.from_numpy(samples)[None], features.n_fft, features.hop)
-
-
-def _steered(
-    spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe, mask: torch.Tensor | None
-) -> float:
-    if trial.array.foa is not None:
-        response = steered_intensity(spectrum, len(AZIMUTHS), mask)
-    else:
-        mics = trial.array.positions
-        response = srp_phat(spectrum, mics, AZIMUTHS, features.sample_rate, mask)
-    return float(AZIMUTHS[int(response[0].argmax())])
-
-
-def _peer(spectrum: torch.Tensor, trial: Trial, features: FeatureRecipe) -> float:
-    """Ask pyroomacoustics, as a check on our own steering."""
-    import pyroomacoustics as pra
-
-    flat = trial.array.positions[:, :2].T  # at elevation 0 the height of a microphone is no matter
-    grid = np.deg2rad(np.arange(360.0))
-    locator = pra.doa.SRP(flat, features.sample_rate, features.n_fft, azimuth=grid)
-    frames = spectrum[0].numpy().transpose(0, 2, 1)  # (C, F, T)
-    locator.locate_sources(frames, freq_range=[40.0, 0.49 * features.sample_rate])
-    return float(wrap_deg(np.rad2deg(locator.azimuth_recon[0])))
-
-
 def _rows(scenes: list[dict[str, Any]], line_deg: float | None) -> list[dict[str, Any]]:
     """Score every system, the model first, then physics, then chance.
 
     Of microphones in a line, front and back count alike.
     """
-    targets = fold_deg([scene["azimuth_deg"] for scene in scenes], line_deg)
-    others = padded_others(tuple(scene["others_deg"]) for scene in scenes)
-    others = fold_deg(others, line_deg)
     rows = []
     for system in scenes[0]["answers"]:
-        found = fold_deg([scene["answers"][system] for scene in scenes], line_deg)
-        rows.append({"system": system, **score(found, targets, others, np.random.default_rng(0))})
+        figures = score(*laid_out(scenes, system, line_deg), np.random.default_rng(0))
+        rows.append({"system": system, **figures})
+    _, targets, others = laid_out(scenes, next(iter(scenes[0]["answers"])), line_deg)
     for system, figures in chance_levels(targets, others, line_deg is not None).items():
         rows.append({"system": f"chance: {system.replace('_', ' ')}", **figures})
     return rows

@@ -2,9 +2,10 @@
 
 Clips are light: they name a file, or a seed, and hold no samples. ``read_clip`` gives the sound,
 ``compatible`` says whether two clips may sound together in a scene in which a caption has to
-point at one of them only.
+point at one of them only, and ``absent_captions`` finds words for what is not there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from tselcli.corpora.audio import read_audio, resample
 from tselcli.corpora.words import alike
+
+TRIES = 20  # draws for every caption of something absent
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,28 @@ def compatible(a: Clip, b: Clip) -> bool:
     if a.label == a.id or b.label == b.id:
         return not any(alike(first, second) for first in a.captions for second in b.captions)
     return {c.casefold() for c in a.captions}.isdisjoint(c.casefold() for c in b.captions)
+
+
+def absent_captions(
+    present: Sequence[Clip], clips: Sequence[Clip], rng: np.random.Generator, count: int
+) -> list[str]:
+    """Draw captions that describe nothing in a scene.
+
+    Args:
+        present: what sounds in the scene.
+        clips: whose captions may be drawn; those that could be confused with the scene's are not.
+        rng: where the choice takes its randomness from.
+        count: captions to draw, all different; fewer where hardly any clip will do.
+    """
+    found: list[str] = []
+    for _ in range(TRIES * count if present else 0):
+        clip = clips[int(rng.integers(len(clips)))]
+        if all(compatible(clip, other) for other in present):
+            caption = clip.captions[int(rng.integers(len(clip.captions)))]
+            found += [] if caption in found else [caption]
+        if len(found) == count:
+            break
+    return found
 
 
 def read_clip(clip: Clip, sample_rate: int) -> NDArray[np.float32]:
