@@ -33,7 +33,7 @@ def test_all_problems_come_in_one_message(write, monkeypatch, tmp_path):
     assert problems("bad.yaml") == [
         "bad.yaml: 3 problem(s)",
         "  features: unknown key 'n_lag'; did you mean 'n_lags'?",
-        "  model.text_encoder: Input should be 'compact'",
+        "  model.text_encoder: Input should be 'clap', 'clap-hf' or 'compact'",
         "  train.steps: Input should be greater than or equal to 1",
     ]
 

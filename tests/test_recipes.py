@@ -16,7 +16,7 @@ def name_of(path):
 
 
 def test_no_recipe_is_overlooked():
-    assert len(FILES) == 4 + 10
+    assert len(FILES) == 5 + 10
     assert list(bundled_recipes()) == [name_of(path) for path in FILES]
 
 
@@ -36,7 +36,17 @@ def test_recipe_opens_with_the_command_that_runs_it(path):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_recipe_needs_nothing_beside_the_package(path):
-    assert load_recipe(str(path)).corpus.source == "synthetic"
+    needed = "audiocaps:AudioCaps" if name_of(path) == "mask-clap" else "synthetic"
+    assert load_recipe(str(path)).corpus.source == needed
+
+
+def test_mask_clap_is_mask_but_for_what_it_reads_with_and_hears():
+    one, two = load_recipe("mask"), load_recipe("mask-clap")
+    assert (one.model.text_encoder, two.model.text_encoder) == ("compact", "clap")
+    changed = {"text_encoder": "compact"}
+    assert two.model.model_copy(update=changed) == one.model
+    assert (two.scene, two.features) == (one.scene, one.features)
+    assert two.train.minutes is None
 
 
 def test_tiny_is_tiny():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tselcli.calibrating import calibrate, gather
+from tselcli.console import progress_bar
 from tselcli.dataset import Trial, corpus_of, padded_others
 from tselcli.errors import DataError
 from tselcli.metrics import mae, selection_accuracy
@@ -20,14 +21,16 @@ from tselcli.models.checkpoint import (
     save_checkpoint,
     take_over,
 )
-from tselcli.models.encoders import CompactTextEncoder
 from tselcli.models.lessons import load_lessons
 from tselcli.models.localizer import Localizer
 from tselcli.models.mask import MaskNet, Readout
 from tselcli.models.mixer import Mixer, Stem
+from tselcli.models.protocols import TextEncoder
 from tselcli.models.training import batch_loss, cell_evidence, fit_readout
 from tselcli.recipe import Recipe
 from tselcli.stems import file_digest
+
+CAPTIONS_AT_ONCE = 512
 
 
 class MaskTask:
@@ -37,7 +40,7 @@ class MaskTask:
         recipe: the experiment.
         stems: clips in rooms, to mix.
         trials: validation scenes.
-        text: the frozen text encoder.
+        text: the frozen text encoder, on the device.
         device: where to train.
         rank: of this process, for mixtures of its own.
     """
@@ -49,14 +52,14 @@ class MaskTask:
         recipe: Recipe,
         stems: Sequence[Stem],
         trials: Sequence[Trial],
-        text: CompactTextEncoder,
+        text: TextEncoder,
         device: torch.device,
         rank: int = 0,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.parts = ("mask", "choice", "presence")
         self.recipe, self.trials, self.device = recipe, trials, device
-        self.text = text.to(device)
+        self.text = text
         lessons = _lessons(recipe, stems)
         size = len(next(iter(lessons.values()), ()))
         self.net: nn.Module = build_net(recipe, text.dim, size).to(device)
@@ -66,7 +69,7 @@ class MaskTask:
             self.parts = (*self.parts, "lesson")
         self.readout = Readout(recipe.features.n_mels).to(device)
         captions = sorted({caption for stem in stems for caption in stem.clip.captions})
-        table = dict(zip(captions, self.text.encode(captions).cpu(), strict=True))
+        table = caption_table(self.text, captions)
         seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
         rng = np.random.default_rng(seed)
         batch = recipe.train.batch_size
@@ -122,6 +125,19 @@ class MaskTask:
         """Go on with the same mixtures; further processes begin new ones."""
         if self.rank == 0:
             self.mixer.rng.bit_generator.state = state
+
+
+def caption_table(text: TextEncoder, captions: Sequence[str]) -> dict[str, Tensor]:
+    """Embed all captions before training, some at a time: each (D,), on the CPU."""
+    table: dict[str, Tensor] = {}
+    parts = [
+        captions[first:][:CAPTIONS_AT_ONCE] for first in range(0, len(captions), CAPTIONS_AT_ONCE)
+    ]
+    with progress_bar(f"parts of {len(captions)} captions", len(parts)) as advance:
+        for part in parts:
+            table |= zip(part, text.encode(part).cpu(), strict=True)
+            advance()
+    return table
 
 
 def _lessons(recipe: Recipe, stems: Sequence[Stem]) -> dict[str, Tensor]:

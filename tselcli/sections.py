@@ -130,12 +130,18 @@ class FeatureRecipe(Section):
     n_lags: int = Field(default=96, ge=3)  # of GCC-PHAT, centred on zero
 
 
+ClipEncoder = Literal["clap", "clap-hf", "compact"]  # a vector for a text
+WordEncoder = Literal["flan-t5", "bert", "compact"]  # a vector for each of its tokens
+SoundEncoder = Literal["clap", "clap-hf"]
+
+
 class MaskRecipe(Section):
     """Our network: a mask over time and frequency for any query, then steering."""
 
     name: Literal["mask"] = "mask"
-    text_encoder: Literal["compact"] = "compact"
-    text_weights: str | None = None  # a file of `tsel distill`; None is the bundled encoder
+    text_encoder: ClipEncoder = "compact"  # compact goes into the checkpoint, CLAP stays outside
+    # compact: a file of `tsel distill`, None is the bundled one; CLAP: as in the paper's models
+    text_weights: str | None = None
     width: int = Field(
         default=32, ge=4, le=512
     )  # channels of the first level; doubled at every level
@@ -143,11 +149,6 @@ class MaskRecipe(Section):
     embed_dim: int = Field(default=64, ge=4, le=1024)  # of every time-frequency cell
     word_hidden: int = Field(default=256, ge=1, le=8192)  # between a sentence and its cells
     dropout: float = Field(default=0.1, ge=0, lt=1)
-
-
-ClipEncoder = Literal["clap", "clap-hf", "compact"]  # a vector for a text
-WordEncoder = Literal["flan-t5", "bert", "compact"]  # a vector for each of its tokens
-SoundEncoder = Literal["clap", "clap-hf"]
 
 
 class ConcatRecipe(Section):

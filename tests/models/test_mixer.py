@@ -78,6 +78,22 @@ def test_sounds_that_could_be_confused_never_meet():
         assert {"dog", "wolf"} - set(labels)
 
 
+def test_clips_without_kinds_keep_apart_by_their_words_and_fill_no_memory():
+    captions = {"x1": "a dog barks", "x2": "barking dogs", "x3": "rain falls", "x4": "a bell rings"}
+    alone = [
+        Clip(name, name, (text,), "train", frozenset(), None) for name, text in captions.items()
+    ]
+    text = {caption: torch.eye(4)[n] for n, caption in enumerate(captions.values())}
+    many = [Stem(one, stems()[0].mel) for one in alone]
+    machine = Mixer(many, text, RULES, FEATURES, np.random.default_rng(0), 6)
+    for _ in range(50):
+        assert {"x1", "x2"} - {machine.stems[index].clip.id for index in machine._choose(3)}
+    owner = machine._owners([[0, 2]], alone)
+    assert owner.tolist() == [[0, UNDECIDED, 1, ABSENT]]
+    assert machine.batch().text.shape[1] == 4
+    assert machine._conflict == {}
+
+
 def test_own_descriptions_are_asked_first():
     batch = mixer().batch()
     for owner, asked in zip(batch.owner, batch.asked, strict=True):

@@ -108,6 +108,14 @@ def test_stored_vectors_spare_the_network(compact_file, cache, openings):
     assert openings == ["compact", "compact"]
 
 
+def test_opening_a_network_draws_no_random_numbers(laion_checkpoint, cache):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    open_text_encoder("clap-hf", str(laion_checkpoint), cache=cache).encode(TEXTS)
+    assert torch.equal(torch.rand(4), expected)
+
+
 def test_stored_tokens_spare_the_network(t5_folder, cache, openings):
     first = open_token_encoder("flan-t5", str(t5_folder), cache=cache)
     vectors, mask = first.encode_tokens(TEXTS)

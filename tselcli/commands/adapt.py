@@ -19,11 +19,14 @@ from torch import Tensor
 
 from tselcli.console import progress_bar
 from tselcli.corpora.clip import Clip, compatible
+from tselcli.dataset import corpus_of
+from tselcli.errors import DataError
 from tselcli.features.cache import default_cache
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
 from tselcli.models.mask import coarse
 from tselcli.models.mixer import Mixer
+from tselcli.models.reading import compact_only
 from tselcli.models.training import pick_device
 from tselcli.recipe import Recipe
 from tselcli.stems import fresh_stems
@@ -32,6 +35,7 @@ WORDS_LR, TEXT_LR = 5e-4, 1e-4  # highest rates of the projection and of the enc
 WARMUP = 20
 BATCHES = 2  # of heard mixtures per step
 RIVALS = 60  # further captions per step, to choose among
+MOST_KINDS = 5000  # of sound; each is compared with every other
 
 
 @dataclass(frozen=True)
@@ -80,16 +84,23 @@ def adapt(
         to the old text vectors).
 
     Raises:
-        DataError: a captions file cannot be used.
-        CheckpointError: the model cannot be loaded.
+        DataError: a captions file cannot be used, or the corpus has too many kinds of sound.
+        CheckpointError: the model cannot be loaded, or reads with an encoder of other people.
     """
     place = pick_device(device)
     checkpoint = load_checkpoint(model, place)
+    compact_only(checkpoint.text, model, "adapt")
     rng = np.random.default_rng([seed, 11])
     torch.manual_seed(seed)
     tables = (*recipe.corpus.captions, *captions)
     corpus = recipe.corpus.model_copy(update={"captions": tables})
     recipe = recipe.model_copy(update={"corpus": corpus})
+    kinds = {clip.label for clip in corpus_of(recipe, "train").clips}
+    if len(kinds) > MOST_KINDS:
+        raise DataError(
+            f"{corpus.source}: {len(kinds)} kinds of sound, or clips without any; adapt compares "
+            f"each with every other, up to {MOST_KINDS}; take a corpus with labels"
+        )
     heard, clips = _listen(checkpoint, recipe, batches, rng, place, jobs)
     texts = [list(clip.captions) for clip in clips]
     learnt = sum(len(row) for row in texts)
@@ -150,7 +161,7 @@ def _teach(
     rng: np.random.Generator,
 ) -> tuple[float, float]:
     """Fit the encoder and its projection in place; gives the last loss and drift."""
-    words, text = checkpoint.net.words, checkpoint.text
+    words, text = checkpoint.net.words, compact_only(checkpoint.text, checkpoint.name, "adapt")
     before = copy.deepcopy(text)
     clash = torch.tensor([[a is not b and not compatible(a, b) for b in clips] for a in clips])
     clash = clash.to(heard[0].sources.device)

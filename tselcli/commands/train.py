@@ -24,10 +24,11 @@ from tselcli.errors import DataError, RecipeError
 from tselcli.examples import Example, FolderExamples, fresh_examples
 from tselcli.features.cache import default_cache
 from tselcli.files import write_text_atomically
-from tselcli.models.encoders import bundled_text_encoder, load_text_weights
 from tselcli.models.mixer import Stem
+from tselcli.models.reading import open_reader
 from tselcli.models.training import pick_device
 from tselcli.recipe import Recipe, recipe_to_yaml
+from tselcli.sections import MaskRecipe
 from tselcli.stems import folder_stems, fresh_stems
 from tselcli.trainer import Run, Task, rank_and_world
 
@@ -92,8 +93,8 @@ def _mask_task(
 ) -> Task:
     from tselcli.mask_task import MaskTask
 
-    weights = recipe.model.text_weights
-    text = bundled_text_encoder() if weights is None else load_text_weights(Path(weights))
+    assert isinstance(recipe.model, MaskRecipe)
+    text = open_reader(recipe.model, device)
     stems = _stems(recipe, data, jobs)
     if len({stem.clip.label for stem in stems}) < 2:
         raise DataError("training needs sounds of at least two kinds; enlarge corpus.source")

@@ -2,8 +2,9 @@
 
     net.*      the mask network, float16
     readout.*  the learned readout, float32
-    text.*     the compact text encoder and its vocabulary
-    metadata   format, recipe (YAML), figures (JSON), text_config (JSON)
+    text.*     the compact text encoder and its vocabulary, where the model has that one
+    metadata   format, recipe (YAML), figures (JSON), text_config (JSON) of the compact encoder,
+               or text_encoder (JSON), which names another one; see :mod:`tselcli.models.reading`
 
 Nothing in it depends on a microphone array.
 """
@@ -22,8 +23,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tselcli.errors import CheckpointError, RecipeError
-from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder, from_tensors
+from tselcli.models.encoders import CompactTextEncoder
 from tselcli.models.mask import MaskNet, Readout
+from tselcli.models.protocols import TextEncoder
+from tselcli.models.reading import Outside, find_again, packed, unpacked
 from tselcli.recipe import Recipe, recipe_from_dict, recipe_to_yaml
 from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
@@ -39,7 +42,7 @@ class Checkpoint:
 
     net: MaskNet
     readout: Readout
-    text: CompactTextEncoder
+    text: TextEncoder
     recipe: Recipe
     figures: Mapping[str, Any]
     name: str  # recipe name @ first 8 letters of the file's SHA-256
@@ -101,12 +104,12 @@ def save_checkpoint(
     path: Path,
     net: nn.Module,
     readout: Readout,
-    text: CompactTextEncoder,
+    text: TextEncoder,
     recipe: Recipe,
     figures: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint under a temporary name and rename it."""
-    tensors, config = text.to_tensors()
+    tensors, reading = packed(text)
     learnt = {k: v for k, v in net.state_dict().items() if not k.startswith("tutor.")}
     tensors |= {f"net.{name}": stored(value) for name, value in learnt.items()}
     tensors |= {
@@ -117,7 +120,7 @@ def save_checkpoint(
         "format": FORMAT,
         "recipe": recipe_to_yaml(recipe),
         "figures": json.dumps(figures),
-        METADATA_KEY: json.dumps(config),
+        **reading,
     }
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata=metadata)
@@ -134,8 +137,8 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
     """Read a bundled or a user's checkpoint.
 
     Raises:
-        CheckpointError: missing, truncated, not a checkpoint of ours, or tensors that do not
-            fit the recipe inside.
+        CheckpointError: missing, truncated, not a checkpoint of ours, tensors that do not fit
+            the recipe inside, or a text encoder that is not on this machine.
     """
     path = find_model(name_or_path)
     tensors, metadata = read_tensors(path)
@@ -146,18 +149,27 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
         )
     try:
         recipe = recipe_from_dict(parse_yaml(metadata["recipe"], str(path)), str(path))
-        text = from_tensors(tensors, json.loads(metadata[METADATA_KEY]))
+        text = unpacked(tensors, metadata, recipe.model)
         figures = json.loads(metadata.get("figures", "{}"))
         net = build_net(recipe, text.dim)
         readout = Readout(recipe.features.n_mels)
         fill(net, tensors, "net.")
         fill(readout, tensors, "readout.")
-    except (KeyError, ValueError, RecipeError, CheckpointError) as error:
+    except (KeyError, TypeError, ValueError, RecipeError, CheckpointError) as error:
         raise CheckpointError(f"{path}: the parts do not fit together ({error})") from error
+    reader = _reader(text, recipe, device, str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    for part in (net, readout, text):
+    for part in (net, readout):
         part.to(device).eval().requires_grad_(False)
-    return Checkpoint(net, readout, text, recipe, figures, f"{recipe.name}@{digest[:8]}")
+    return Checkpoint(net, readout, reader, recipe, figures, f"{recipe.name}@{digest[:8]}")
+
+
+def _reader(
+    text: CompactTextEncoder | Outside, recipe: Recipe, device: torch.device | str, model: str
+) -> TextEncoder:
+    if isinstance(text, Outside):
+        return find_again(text, recipe.model.text_weights, device, model)
+    return text.to(device)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -139,6 +139,8 @@ class Mixer:
         return members
 
     def _conflicts(self, a: Clip, b: Clip) -> bool:
+        if a.label == a.id or b.label == b.id:  # too many pairs to remember
+            return not compatible(a, b)
         key = (a.label, b.label)
         if key not in self._conflict:
             self._conflict[key] = not compatible(a, b)

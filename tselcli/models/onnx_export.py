@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tselcli.errors import CheckpointError
 from tselcli.features.stft import log_mel, mel_bands, mel_power, spread_mask
 from tselcli.models.checkpoint import Checkpoint
+from tselcli.models.reading import compact_only
 
 OPSET = 18
 MAX_BLOCKS = 100_000
@@ -56,7 +57,7 @@ class _Text(nn.Module):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
-        self.encoder = checkpoint.text
+        self.encoder = compact_only(checkpoint.text, checkpoint.name, "export")
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Embed word pieces (Q, K) with their mask: (Q, D)."""
@@ -75,12 +76,14 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> list[Path]:
         The files.
 
     Raises:
-        CheckpointError: the packages of the extra ``onnx`` are missing.
+        CheckpointError: the packages of the extra ``onnx`` are missing, or the model reads with
+            an encoder that is not inside.
     """
     features = checkpoint.recipe.features
+    encoder = compact_only(checkpoint.text, checkpoint.name, "export")
     text_graph, words = out.with_suffix(".text.onnx"), out.with_suffix(".vocab.txt")
     power = torch.rand(8 * frame_multiple(checkpoint), features.n_fft // 2 + 1)
-    text = torch.nn.functional.normalize(torch.randn(2, checkpoint.text.dim), dim=-1)
+    text = torch.nn.functional.normalize(torch.randn(2, encoder.dim), dim=-1)
     free, whole = torch.export.Dim.DYNAMIC, frame_multiple(checkpoint)
     length = whole * torch.export.Dim("blocks", min=1, max=MAX_BLOCKS)
     _write(
@@ -91,12 +94,12 @@ def export_onnx(checkpoint: Checkpoint, out: Path) -> list[Path]:
         ("power", "text"),
         ("weights", "presence", "logits"),
     )
-    tokens, mask = checkpoint.text.tokenize(["a dog barking", "rain"])
+    tokens, mask = encoder.tokenize(["a dog barking", "rain"])
     axes = {0: free, 1: free}
     _write(
         _Text(checkpoint), (tokens, mask), (axes, axes), text_graph, ("tokens", "mask"), ("text",)
     )
-    words.write_text("\n".join(checkpoint.text.vocabulary) + "\n", encoding="utf-8")
+    words.write_text("\n".join(encoder.vocabulary) + "\n", encoding="utf-8")
     _describe(out, checkpoint)
     return [out, text_graph, words]
 
@@ -114,6 +117,7 @@ def check_onnx(checkpoint: Checkpoint, path: Path) -> float:
         raise _missing(error) from error
     network = onnxruntime.InferenceSession(str(path))
     encoder = onnxruntime.InferenceSession(str(path.with_suffix(".text.onnx")))
+    reader = compact_only(checkpoint.text, checkpoint.name, "export")
     ours, worst = _Mask(checkpoint).eval(), 0.0
     bins = checkpoint.recipe.features.n_fft // 2 + 1
     for blocks, queries in (
@@ -121,9 +125,9 @@ def check_onnx(checkpoint: Checkpoint, path: Path) -> float:
         (5, ["a dog barking", "a car", "x"]),
         (31, ["rain", "a"]),
     ):
-        tokens, mask = checkpoint.text.tokenize(queries)
+        tokens, mask = reader.tokenize(queries)
         (text,) = encoder.run(None, {"tokens": tokens.numpy(), "mask": mask.numpy()})
-        expected = checkpoint.text(tokens, mask)
+        expected = reader(tokens, mask)
         power = torch.rand(blocks * frame_multiple(checkpoint), bins) ** 8
         heard = network.run(None, {"power": power.numpy(), "text": expected.numpy()})
         pairs = zip([text, *heard], [expected, *ours(power, expected)], strict=True)

@@ -181,7 +181,17 @@ def _prepare(
     files = kind.find(name, weights)
     for path in files.values():
         verify(path)
-    return files, functools.partial(kind.open, files, device)
+    return files, functools.partial(_open_quietly, kind, files, device)
+
+
+def _open_quietly(kind: Kind, files: Files, device: Device) -> Any:
+    """Open a network and draw no random numbers that others count on.
+
+    A network is opened for new texts alone; a run with all of them in the cache shall go the
+    same way.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return kind.open(files, device)
 
 
 def _identity(name: str, files: Files, device: Device) -> Identity:

@@ -57,12 +57,12 @@ class StoredText:
         self, opener: Callable[[], TextEncoder], identity: Identity, cache: FeatureCache
     ) -> None:
         self._network = functools.cache(opener)
-        self._identity, self._cache = identity, cache
+        self.identity, self._cache = identity, cache
         self.dim = identity.dim
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D) of unit length."""
-        keys = {text: self._identity.key(text=text) for text in texts}
+        keys = {text: self.identity.key(text=text) for text in texts}
         found, new = _look_up(self._cache, keys)
         for chunk in _chunks(new):
             vectors = self._network().encode(chunk).cpu().numpy()
@@ -71,7 +71,7 @@ class StoredText:
                 found[text] = vector
         rows = [found[text] for text in texts]
         stacked = np.stack(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
-        return torch.from_numpy(stacked).to(self._identity.device)
+        return torch.from_numpy(stacked).to(self.identity.device)
 
 
 class StoredTokens:
