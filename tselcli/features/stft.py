@@ -80,7 +80,7 @@ def log_mel(mel: Tensor) -> Tensor:
     """
     loudest = mel.mean(dim=-1).amax(dim=-1)[:, None, None]
     relative = mel / loudest.clamp_min(torch.finfo(mel.dtype).tiny)
-    return torch.log10(relative + FLOOR) / 8.0 + 1.0
+    return torch.log10(relative / FLOOR + 1.0) / 8.0  # ONNX's optimiser drops a sum with 1e-8
 
 
 def spread_share(bands: Tensor) -> Tensor:
