@@ -72,7 +72,7 @@ def test_delay_and_sum_weakens_a_wave_from_elsewhere_as_its_formula_says(localiz
 
 def bumps(*places):
     """A response with a bell of each (azimuth, height)."""
-    return sum(h * np.exp(-0.5 * (angular_error(AZIMUTHS, a) / 4) ** 2) for a, h in places)
+    return sum(h * np.exp(-0.5 * (angular_error(AZIMUTHS, a) / 3) ** 2) for a, h in places)
 
 
 @pytest.mark.parametrize(

@@ -81,11 +81,12 @@ def test_what_eval_keeps_in_a_file_is_enough():
 
 
 def test_front_and_back_count_alike_for_microphones_in_a_line():
-    result = {"model": "m", "line_deg": 90.0, "scenes": [scene(140.0, azimuth=20.0)]}
+    result = {"model": "m", "line_deg": 90.0, "scenes": [scene(-136.0, 160.0, [157.0])]}
     (row,) = break_down(result, ["sources"])["sources"]
-    assert row["mae_deg"] == pytest.approx(0.0, abs=1e-9)  # 160 degrees, behind the line
+    assert row["mae_deg"] == pytest.approx(4.0)  # 24 degrees are 156
+    assert row["selection"] == 0.0
     (row,) = break_down({**result, "line_deg": None}, ["sources"])["sources"]
-    assert row["mae_deg"] == pytest.approx(140.0)
+    assert row["mae_deg"] == pytest.approx(136.0)
 
 
 def test_the_level_is_that_over_the_loudest_other():

@@ -12,7 +12,6 @@ from tselcli.errors import DataError, RecipeError
 from tselcli.models.direct import DirectLocalizer
 from tselcli.models.localizer import Localizer
 from tselcli.models.track import Track
-from tselcli.real_scenes import is_starss
 from tselcli.recipe import Recipe, load_recipe
 
 ABSENT_STREAM = 17  # of a scene's random numbers
@@ -57,9 +56,7 @@ class Lacking:
 
 
 def recipe_of(data: Path) -> Recipe | None:
-    """Read what a folder of ``tsel simulate`` was made with; None where that cannot be known."""
-    if is_starss(data):
-        return None
+    """Read what a folder of ``tsel simulate`` was made with; None for other recordings."""
     try:
         return load_recipe(str(data / "recipe.yaml"))
     except RecipeError:
