@@ -18,6 +18,7 @@ from tselcli.commands.export import export
 from tselcli.commands.localize import localize
 from tselcli.commands.train import train
 from tselcli.errors import CheckpointError, DataError
+from tselcli.mask_task import caption_table
 from tselcli.models.checkpoint import load_checkpoint, save_checkpoint
 from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.mask import Readout
@@ -167,6 +168,15 @@ def test_captions_are_embedded_once_for_all_runs(recipe, tmp_path, monkeypatch):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+def test_a_long_table_of_captions_gives_everyone_its_own(monkeypatch, text_encoder):
+    monkeypatch.setattr("tselcli.mask_task.CAPTIONS_AT_ONCE", 2)
+    captions = ["a dog", "rain", "a bell that rings", "bees", "wind"]
+    table = caption_table(text_encoder, captions)
+    assert list(table) == captions
+    together = text_encoder.encode(captions)
+    torch.testing.assert_close(torch.stack(list(table.values())), together)
+
+
 def test_without_clap_one_line_says_how_to_get_it(runs, tmp_path):
     moved = moved_elsewhere(runs / "clap", tmp_path)
     with pytest.raises(CheckpointError, match=r"^clap: .*`tsel models fetch clap` downloads it.*$"):
@@ -192,18 +202,18 @@ def test_another_clap_is_refused(runs, tmp_path, bare_machine, laion_checkpoint)
 
 
 @pytest.mark.parametrize(
-    "named",
+    ("named", "wrong"),
     [
-        '{"name": "clap", "weights": "", "dim": 512}',
-        '{"name": "clap-hf", "weights": "", "dim": 0}',
-        '{"name": "clap-hf", "weights": "", "dim": 511}',
-        '{"name": "clap-hf"}',
-        "[]",
-        "no JSON",
+        ('{"name": "clap", "weights": "", "dim": 512}', "text_encoder clap instead of clap-hf"),
+        ('{"name": "clap-hf", "weights": "", "dim": 1000000}', "dim=1000000 is not 1 to 8192"),
+        ('{"name": "clap-hf", "weights": "", "dim": 511}', "loading state_dict for MaskNet"),
+        ('{"name": "clap-hf", "weights": ""}', "'dim'"),
+        ("[]", "list indices"),
+        ("no JSON", "Expecting value"),
     ],
 )
-def test_damaged_names_are_one_line(run, tmp_path, named):
-    with pytest.raises(CheckpointError, match="do not fit together") as caught:
+def test_damaged_names_are_one_line(run, tmp_path, named, wrong):
+    with pytest.raises(CheckpointError, match=f"do not fit together .*{wrong}") as caught:
         load_checkpoint(rewritten(run, tmp_path, **{ENCODER_KEY: named}))
     assert "\n" not in str(caught.value)
 
@@ -239,5 +249,6 @@ def test_adapt_and_export_need_the_compact_encoder(run, recipe, tmp_path):
 
 def test_adapt_refuses_clips_without_number(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(adapting, "MOST_KINDS", 3)
+    short = {"captions": [], "steps": 1, "batches": 1, "device": "cpu", "jobs": 1}
     with pytest.raises(DataError, match=r"^audiocaps:.*: 4 kinds of sound.*up to 3; take a corpus"):
-        adapt("mask-compact", tmp_path / "x.safetensors", recipe=recipe, captions=[], device="cpu")
+        adapt("mask-compact", tmp_path / "x.safetensors", recipe=recipe, **short)
