@@ -84,6 +84,12 @@ def test_ambisonics_of_another_convention_are_named(tmp_path, given, declared):
     )
 
 
+def test_a_scale_between_two_is_no_finding(tmp_path):
+    signal = bursts(ambisonic) * [[1], [1.204], [1.204], [1.204]]  # powers: 1.45 times those of W
+    soundfile.write(tmp_path / "a.wav", signal.T, RATE, subtype="FLOAT")
+    assert doctor(tmp_path / "a.wav", array="foa") == []
+
+
 def test_the_wrong_number_of_channels_lists_what_fits(tmp_path):
     soundfile.write(tmp_path / "a.wav", bursts(plane)[:3].T, RATE)
     (finding,) = doctor(tmp_path / "a.wav")

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.errors import DataError
-from tselcli.models.estimate import open_estimate
+from tselcli.models.estimate import estimate_logits, open_estimate
 
 RATE = 16_000
 SQUARE = parse_array("square:0.12")
@@ -32,6 +33,15 @@ def test_the_estimate_says_which_of_two_sounds_is_meant(localizer, tmp_path, cho
     (answer,) = localizer.ask(audio, ["one"], SQUARE, estimate=estimate)
     assert answer.azimuth_deg == pytest.approx((40, -100)[chosen], abs=2)
     assert answer.present
+
+
+def test_an_estimate_louder_than_the_mixture_is_turned_down_to_it(localizer):
+    audio = localizer.prepare(wave(0, 40, (200, 1500)).astype(np.float32), RATE, SQUARE)
+    rival = localizer.prepare(wave(1, 40, (1500, 6000)).astype(np.float32), RATE, SQUARE)
+    one, other = (estimate_logits(localizer, audio, gain * rival) for gain in (3, 300))
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+    quiet = estimate_logits(localizer, audio, 0.01 * rival)  # and one that is softer stays so
+    assert quiet.mean() < one.mean() - 2
 
 
 def test_an_estimate_of_another_time_is_refused(localizer, tmp_path):

@@ -49,10 +49,11 @@ def test_what_the_mask_leaves_out_is_turned_away_from(localizer):
     audio = localizer.prepare(heard(target, 70, array) + heard(rival, -60, array), RATE, array)
     share = np.ones(localizer.picture(audio).shape[1:], np.float32)
     share[: len(share) // 2] = 0
-    out = np.concatenate(list(extract(localizer, audio, array, share, 70)))
+    # Seen a little beside it, a beam that turned from all it hears would turn from the target too.
+    out = np.concatenate(list(extract(localizer, audio, array, share, 74)))
     late = slice(RATE + 2000, 2 * RATE - 2000)
     gain = out[late] @ target[late] / (target[late] @ target[late])
     rest = out[late] - gain * target[late]
-    assert gain == pytest.approx(1, abs=0.1)
+    assert gain == pytest.approx(1, abs=0.15)
     assert level_db(rest) < level_db(rival[late]) - 8  # one microphone: 0 dB
     assert level_db(out[: RATE - 2000]) < level_db(rival) - 30  # the mask's floor
