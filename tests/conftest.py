@@ -4,6 +4,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
+
+from tselcli.models.encoders import CompactTextEncoder
 
 
 class FileServer:
@@ -71,3 +74,14 @@ def web(monkeypatch):
     server = FileServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def text_encoder():
+    """A random, tiny encoder that spells every word."""
+    torch.manual_seed(0)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    pieces = special + letters + [f"##{letter}" for letter in letters]
+    sizes = {"embed_dim": 8, "hidden": 16, "layers": 1, "heads": 2, "ffn": 16, "max_tokens": 32}
+    return CompactTextEncoder(pieces, **sizes).eval().requires_grad_(False)

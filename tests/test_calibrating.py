@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
-from tselcli.calibrating import LEAST_SCENES, Evidence, calibrate, gather
+from tselcli.calibrating import LEAST_SCENES, SAMPLED, Evidence, calibrate, gather
 from tselcli.commands.calibrate import calibrate as command
 from tselcli.dataset import corpus_of, fresh_trials
 from tselcli.models.calibration import Question
@@ -30,6 +31,9 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
         assert asked.answer is None or asked.source[asked.answer]
     again = gather(localizer, iter(trials), clips)
     assert again.pooled == evidence.pooled
+    assert evidence.text.shape == (12, localizer.checkpoint.text.dim)
+    assert evidence.cells.shape == (3 * SAMPLED, 128)
+    assert evidence.cells.abs().amin(dim=1).max() > 0
 
 
 def test_too_few_scenes_change_nothing():
@@ -37,7 +41,9 @@ def test_too_few_scenes_change_nothing():
     before = localizer.checkpoint.readout.choice.clone()
     few = [Question(np.eye(2, 11), 0, np.ones(2, dtype=bool))] * (LEAST_SCENES - 1)
     lost = [Question(np.eye(2, 11), None, np.ones(2, dtype=bool))] * 11
-    assert calibrate(localizer, Evidence(few + lost, [], [])) == {"questions": 30}
+    assert calibrate(
+        localizer, Evidence(few + lost, [], [], torch.zeros(0, 384), torch.zeros(0, 128))
+    ) == {"questions": 30}
     assert localizer.checkpoint.readout.choice.equal(before)
 
 
@@ -54,5 +60,6 @@ def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path):
     assert all(
         value.equal(old.net.state_dict()[name])
         for name, value in new.net.state_dict().items()
-        if name != "presence"
+        if name not in ("presence", "common")
     )
+    assert len(new.net.common.unique(dim=0)) > 30 * SAMPLED / 2

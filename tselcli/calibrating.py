@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tselcli.corpora.clip import Clip, absent_captions
 from tselcli.dataset import Trial
@@ -17,12 +18,17 @@ from tselcli.models.calibration import (
     fit_presence,
     question,
 )
+from tselcli.models.cells import coarse
 from tselcli.models.choice import matches, source_odds
 from tselcli.models.choosing import choose
 from tselcli.models.localizer import Localizer
+from tselcli.models.losses import audible
+from tselcli.models.matching import COMMON, Matching
+from tselcli.models.track import Heard
 
 ABSENT = 2  # descriptions of what is not there, asked of every scene
 LEAST_SCENES = 20
+SAMPLED = 8  # cells of every scene, to stand for everyday sounds
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,15 @@ class Evidence:
         questions: candidates for descriptions of sounds with a place.
         pooled: pooled logit of every description, absent ones included.
         there: whether it describes something in its scene.
+        text: embedding of every description (Q, text_dim).
+        cells: embeddings of cells in which something sounds, some of every scene (N, D).
     """
 
     questions: list[Question]
     pooled: list[float]
     there: list[bool]
+    text: Tensor
+    cells: Tensor
 
 
 @torch.no_grad()
@@ -52,6 +62,7 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
     """
     questions: list[Question] = []
     pooled, there = list[float](), list[bool]()
+    texts, cells = list[Tensor](), list[Tensor]()
     by_name = {(clip.source, clip.id): clip for clip in clips}
     for number, trial in enumerate(trials):
         rng = np.random.default_rng([number, 17])
@@ -64,10 +75,19 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
         heard = localizer.hear(audio, queries, trial.array)
         pooled += localizer.checkpoint.net.pooled(heard.logits, heard.picture)[0].tolist()
         there += [True] * len(placed) + [False] * len(absent)
+        texts.append(localizer.checkpoint.text.encode(queries).to(localizer.device))
+        cells.append(_sampled(localizer, heard, rng))
         places = [s.azimuth_deg for s in placed if s.azimuth_deg is not None]
         for azimuth_deg, chosen in zip(places, choose(localizer, heard), strict=False):
             questions.append(question(chosen, azimuth_deg, places))
-    return Evidence(questions, pooled, there)
+    return Evidence(questions, pooled, there, torch.cat(texts), torch.cat(cells))
+
+
+def _sampled(localizer: Localizer, heard: Heard, rng: np.random.Generator) -> Tensor:
+    """Embed some cells of a recording in which something sounds: (SAMPLED, D)."""
+    embedded = localizer.checkpoint.net.cells(heard.picture)[0].flatten(1).T
+    loud = torch.nonzero(coarse(audible(heard.picture))[0].flatten() > 0)[:, 0]
+    return embedded[loud[torch.from_numpy(rng.integers(len(loud), size=SAMPLED)).to(loud.device)]]
 
 
 def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
@@ -86,7 +106,9 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
     readout.place.data.copy_(place)
     readout.choice.data.copy_(weights)
     if len(set(evidence.there)) == 2:
-        net.presence.data.copy_(fit_presence(evidence.pooled, evidence.there))
+        net.common.copy_(_spread(evidence.cells))
+        usual = net.usual(evidence.text).tolist()
+        net.presence.data.copy_(fit_presence(evidence.pooled, usual, evidence.there))
     known, chosen = place.double().numpy(), weights.double().numpy()
     picks = [matches(q.table, source_odds(q.table, known)) @ chosen for q in answered]
     right = [int(pick.argmax()) == q.answer for pick, q in zip(picks, answered, strict=True)]
@@ -94,5 +116,21 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
         "questions": len(evidence.questions),
         "offered": len(answered) / len(evidence.questions),
         "chosen": float(np.mean(right)),
-        "auroc": auroc(evidence.pooled, evidence.there),
+        "auroc": auroc(_presence(net, evidence), evidence.there),
     }
+
+
+def _spread(cells: Tensor) -> Tensor:
+    """Take COMMON of the cells (N, D), evenly, or all of them as often as it needs."""
+    rows = torch.arange(COMMON) * len(cells) // COMMON if len(cells) > COMMON else None
+    if rows is None:
+        rows = torch.arange(COMMON) % len(cells)
+    return cells[rows.to(cells.device)]
+
+
+def _presence(net: Matching, evidence: Evidence) -> list[float]:
+    """Give the log-odds that each description is of something there."""
+    slope, offset, weight, middle = net.presence.tolist()
+    usual = net.usual(evidence.text).tolist()
+    pairs = zip(evidence.pooled, usual, strict=True)
+    return [slope * pooled + offset + weight * (common - middle) for pooled, common in pairs]

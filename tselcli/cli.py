@@ -21,10 +21,12 @@ from tselcli.cli_develop import (
     CALIBRATE_EXAMPLES,
     DEVELOPERS,
     DISTILL_EXAMPLES,
+    JOIN_EXAMPLES,
     LESSONS_EXAMPLES,
     adapt,
     calibrate,
     distill,
+    join,
     lessons,
 )
 from tselcli.cli_models import models_app
@@ -215,6 +217,7 @@ app.command(epilog=cli_export.EXAMPLES)(cli_export.export)
 app.command(rich_help_panel=DEVELOPERS, epilog=ADAPT_EXAMPLES)(adapt)
 app.command(rich_help_panel=DEVELOPERS, epilog=CALIBRATE_EXAMPLES)(calibrate)
 app.command(rich_help_panel=DEVELOPERS, epilog=DISTILL_EXAMPLES)(distill)
+app.command(rich_help_panel=DEVELOPERS, epilog=JOIN_EXAMPLES)(join)
 app.command(rich_help_panel=DEVELOPERS, epilog=LESSONS_EXAMPLES)(lessons)
 
 

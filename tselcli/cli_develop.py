@@ -1,4 +1,4 @@
-"""Commands for those who make models: ``tsel adapt``, ``calibrate``, ``distill``, ``lessons``."""
+"""Commands for those who make models: ``tsel adapt``, ``calibrate``, ``distill`` and others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,7 @@ from tselcli.cli_output import print_json
 DEVELOPERS = "For developers"
 ADAPT_EXAMPLES = examples("tsel adapt runs/mine better.safetensors --captions paraphrases.csv")
 CALIBRATE_EXAMPLES = examples("tsel calibrate runs/mine better.safetensors --corpus DIR")
+JOIN_EXAMPLES = examples("tsel join runs/first runs/second both.safetensors")
 LESSONS_EXAMPLES = examples("tsel lessons yamnet.tflite lessons.safetensors --corpus DIR")
 DISTILL_EXAMPLES = examples("tsel distill encoder.safetensors --captions captions.csv")
 
@@ -80,6 +81,18 @@ def calibrate(
         jobs=jobs,
     )
     print_json(figures)
+
+
+def join(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL MODEL...", help="Run folders or files.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
+) -> None:
+    """Make one model of several whose masks then vote; `tsel calibrate` comes next."""
+    from tselcli.commands.join import join
+
+    print_json(join(models, out))
 
 
 def distill(

@@ -23,9 +23,10 @@ from tselcli.models.checkpoint import (
 )
 from tselcli.models.lessons import load_lessons
 from tselcli.models.localizer import Localizer
-from tselcli.models.mask import MaskNet, Readout
+from tselcli.models.matching import Matching
 from tselcli.models.mixer import Mixer, Stem
 from tselcli.models.protocols import TextEncoder
+from tselcli.models.readout import Readout
 from tselcli.models.training import batch_loss, cell_evidence, fit_readout
 from tselcli.recipe import Recipe
 from tselcli.stems import file_digest
@@ -78,12 +79,12 @@ class MaskTask:
 
     def loss(self, net: nn.Module) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of a new batch of mixtures, and its terms."""
-        assert isinstance(net, MaskNet)
+        assert isinstance(net, Matching)
         return batch_loss(net, self.mixer.batch().to(self.device), self.recipe.mixing)
 
     def figures(self, net: nn.Module) -> dict[str, float]:
         """Judge a network on the validation scenes."""
-        assert isinstance(net, MaskNet)
+        assert isinstance(net, Matching)
         checkpoint = Checkpoint(net, self.readout, self.text, self.recipe, {}, "in training")
         return validate(Localizer(checkpoint), self.trials)
 

@@ -148,6 +148,7 @@ class MaskRecipe(Section):
     levels: int = Field(default=4, ge=1, le=6)
     embed_dim: int = Field(default=64, ge=4, le=1024)  # of every time-frequency cell
     word_hidden: int = Field(default=256, ge=1, le=8192)  # between a sentence and its cells
+    members: int = Field(default=1, ge=1, le=8)  # networks that vote; see `tsel join`
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 

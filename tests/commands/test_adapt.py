@@ -7,7 +7,7 @@ from tselcli.corpora.clip import Clip
 from tselcli.models.checkpoint import Checkpoint, build_net
 from tselcli.models.encoders import CompactTextEncoder
 from tselcli.models.losses import ABSENT, UNDECIDED
-from tselcli.models.mask import Readout
+from tselcli.models.readout import Readout
 from tselcli.recipe import recipe_from_dict
 
 LABELS = ("dog", "rain", "siren", "bell")

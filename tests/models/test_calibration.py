@@ -65,9 +65,23 @@ def test_presence_is_found_whatever_the_share_of_absent_ones():
     rng = np.random.default_rng(0)
     evidence = np.concatenate([rng.normal(2.0, 1.0, 500), rng.normal(-1.0, 1.0, 4000)])
     there = np.arange(4500) < 500
-    slope, offset = fit_presence(evidence, there).tolist()
+    slope, offset, weight, middle = fit_presence(evidence, [0.7] * 4500, there).tolist()
+    assert weight == pytest.approx(0.0, abs=1e-9)  # it never differs
+    assert middle == pytest.approx(0.7)
     assert -offset / slope == pytest.approx(0.5, abs=0.15)  # half way between the means
     assert slope == pytest.approx(3.0, rel=0.15)
+
+
+def test_presence_discounts_what_a_description_scores_anywhere():
+    rng = np.random.default_rng(0)
+    usual = rng.normal(-3.0, 1.0, 4000)
+    there = np.arange(4000) % 2 == 0
+    pooled = np.where(there, 1.0, -1.0) + usual + rng.normal(0.0, 1.0, 4000)
+    slope, _, weight, middle = fit_presence(pooled, usual, there).tolist()
+    assert slope == pytest.approx(2.0, rel=0.15)
+    assert weight == pytest.approx(-slope, rel=0.1)
+    assert middle == pytest.approx(-3.0, abs=0.1)
+    assert auroc(slope * pooled + weight * usual, there) > auroc(pooled, there) + 0.05
 
 
 @pytest.mark.parametrize(

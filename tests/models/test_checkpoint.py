@@ -10,7 +10,7 @@ from tselcli.models.checkpoint import (
     save_checkpoint,
     take_over,
 )
-from tselcli.models.mask import Readout
+from tselcli.models.readout import Readout
 from tselcli.recipe import recipe_from_dict
 
 RECIPE = recipe_from_dict({"name": "test", "model": {"width": 4, "levels": 2, "embed_dim": 4}})
@@ -41,6 +41,13 @@ def test_what_is_saved_comes_back(saved):
     torch.testing.assert_close(loaded.net.cells(picture), wanted, rtol=1e-2, atol=1e-2)
     query = ["a dog barks"]
     torch.testing.assert_close(loaded.text.encode(query), text.encode(query), rtol=1e-2, atol=2e-3)
+
+
+def test_variances_beyond_half_precision_are_kept(saved, text_encoder):
+    path, net, readout, _ = saved
+    net.stem[1].running_var[0] = 1e5
+    save_checkpoint(path, net, readout, text_encoder, RECIPE, {})
+    assert float(load_checkpoint(str(path)).net.stem[1].running_var[0]) == 1e5
 
 
 def test_nothing_is_left_half_written(saved):

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from tselcli.models.mask import MaskNet, Readout, WordHead, coarse, fine
+from tselcli.models.cells import coarse, fine
+from tselcli.models.mask import MaskNet, WordHead
+from tselcli.models.readout import Readout
 
 
 @pytest.fixture
@@ -49,18 +51,33 @@ def test_presence_grows_with_the_surest_cells(net):
     logits = torch.full((1, 2, 10, 16), -4.0)
     logits[0, 1, 3, 4] = 6.0
     picture = torch.ones(1, 20, 32)
-    absent, present = net.presence_logits(logits, picture)[0].tolist()
+    absent, present = net.presence_logits(logits, picture, None)[0].tolist()
     assert present > absent + 1
     assert absent == pytest.approx(-4.0, abs=1e-3)
+
+
+def test_a_description_that_fits_everything_proves_little(net):
+    picture = torch.ones(1, 20, 32)
+    with torch.no_grad():
+        cells, text = net.cells(picture), torch.nn.functional.normalize(torch.randn(2, 16), dim=1)
+        logits = net.logits(cells, text)
+        before = net.presence_logits(logits, picture, text)
+        torch.testing.assert_close(before, net.presence_logits(logits, picture, None))
+        words = net.words(text)
+        net.common.copy_(words[1].expand_as(net.common))  # most sounds are as the second says
+        net.presence.copy_(torch.tensor([1.0, 0.0, -1.0, 0.0]))
+        after = net.presence_logits(logits, picture, text)
+        fits = (words @ words[1]) * words.shape[1] ** -0.5 + net.bias
+    torch.testing.assert_close(before - after, fits[None])
 
 
 def test_silent_cells_do_not_vote(net):
     logits = torch.full((1, 1, 10, 16), -4.0)
     logits[0, 0, 3, 4] = 6.0
     picture = torch.ones(1, 20, 32)
-    heard = net.presence_logits(logits, picture)
+    heard = net.presence_logits(logits, picture, None)
     picture[0, 6:8, 8:10] = 0.0
-    assert float(net.presence_logits(logits, picture).detach()) < float(heard.detach()) - 1
+    assert float(net.presence_logits(logits, picture, None).detach()) < float(heard.detach()) - 1
 
 
 def test_coarse_averages_squares_and_fine_keeps_constants():

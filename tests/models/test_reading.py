@@ -21,8 +21,8 @@ from tselcli.errors import CheckpointError, DataError
 from tselcli.mask_task import caption_table
 from tselcli.models.checkpoint import load_checkpoint, save_checkpoint
 from tselcli.models.direct_checkpoint import open_localizer
-from tselcli.models.mask import Readout
 from tselcli.models.reading import ENCODER_KEY, open_reader
+from tselcli.models.readout import Readout
 from tselcli.models.weights import LAION_CHECKPOINT
 from tselcli.recipe import load_recipe, recipe_to_yaml
 

@@ -9,7 +9,7 @@ from tselcli.models.checkpoint import Checkpoint, build_net
 from tselcli.models.direct import DirectLocalizer, Sizes
 from tselcli.models.fusion import ConcatLstm, ConcatNet
 from tselcli.models.localizer import Localizer
-from tselcli.models.mask import Readout
+from tselcli.models.readout import Readout
 from tselcli.models.track import frame_count
 from tselcli.recipe import recipe_from_dict
 

@@ -6,8 +6,9 @@ from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.errors import RecipeError
 from tselcli.models.checkpoint import Checkpoint, build_net
 from tselcli.models.localizer import Localizer
-from tselcli.models.mask import MaskNet, Readout
+from tselcli.models.mask import MaskNet
 from tselcli.models.mixer import Batch
+from tselcli.models.readout import Readout
 from tselcli.models.training import (
     Evidence,
     azimuth_target,

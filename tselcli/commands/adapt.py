@@ -22,9 +22,9 @@ from tselcli.corpora.clip import Clip, compatible
 from tselcli.dataset import corpus_of
 from tselcli.errors import DataError
 from tselcli.features.cache import default_cache
+from tselcli.models.cells import coarse
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
-from tselcli.models.mask import coarse
 from tselcli.models.mixer import Mixer
 from tselcli.models.reading import compact_only
 from tselcli.models.training import pick_device
@@ -161,7 +161,8 @@ def _teach(
     rng: np.random.Generator,
 ) -> tuple[float, float]:
     """Fit the encoder and its projection in place; gives the last loss and drift."""
-    words, text = checkpoint.net.words, compact_only(checkpoint.text, checkpoint.name, "adapt")
+    text = compact_only(checkpoint.text, checkpoint.name, "adapt")
+    words = torch.nn.ModuleList(checkpoint.net.word_heads())
     before = copy.deepcopy(text)
     clash = torch.tensor([[a is not b and not compatible(a, b) for b in clips] for a in clips])
     clash = clash.to(heard[0].sources.device)

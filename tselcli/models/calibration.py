@@ -99,26 +99,32 @@ def _scale(table: Array) -> Array:
     return np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
 
 
-def fit_presence(evidence: Sequence[float], there: Sequence[bool]) -> Tensor:
-    """Fit slope and offset of the log-odds that a sound is there, (2,).
+def fit_presence(pooled: Sequence[float], usual: Sequence[float], there: Sequence[bool]) -> Tensor:
+    """Fit the log-odds that a sound is there, ``Matching.presence``.
 
     Args:
-        evidence: pooled logit of each description.
+        pooled: pooled logit of each description.
+        usual: how well it fits everyday sounds.
         there: whether it describes something in its recording.
+
+    Returns:
+        Slope, offset, weight of the usual, and its mean (4,).
     """
-    x = torch.tensor(evidence, dtype=torch.float64)
+    middle = sum(usual) / len(usual)
+    rows = [[one, 1.0, other - middle] for one, other in zip(pooled, usual, strict=True)]
+    x = torch.tensor(rows, dtype=torch.float64)
     y = torch.tensor(there, dtype=torch.float64)
     # Sounds that are there and that are not weigh alike, however many of each were asked.
     share = y.mean().clamp(1e-6, 1 - 1e-6)
     weight = torch.where(y > 0, 0.5 / share, 0.5 / (1 - share))
-    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    line = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        odds = line[0] * x + line[1]
-        return torch.nn.functional.binary_cross_entropy_with_logits(odds, y, weight=weight)
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        return entropy(x @ line, y, weight=weight) + HOLD * line[2].square()
 
     _minimise(loss, line)
-    return line.detach().float()
+    return torch.tensor([*line.tolist(), middle])
 
 
 def _minimise(loss: Callable[[], Tensor], values: Tensor) -> None:

@@ -23,10 +23,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tselcli.errors import CheckpointError, RecipeError
+from tselcli.models.committee import Committee
 from tselcli.models.encoders import CompactTextEncoder
-from tselcli.models.mask import MaskNet, Readout
+from tselcli.models.mask import MaskNet
+from tselcli.models.matching import Matching
 from tselcli.models.protocols import TextEncoder
 from tselcli.models.reading import Outside, find_again, packed, unpacked
+from tselcli.models.readout import Readout
 from tselcli.recipe import Recipe, recipe_from_dict, recipe_to_yaml
 from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
@@ -40,7 +43,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 class Checkpoint:
     """A loaded model: its parts, the recipe that made it, the figures it was given."""
 
-    net: MaskNet
+    net: Matching
     readout: Readout
     text: TextEncoder
     recipe: Recipe
@@ -48,7 +51,7 @@ class Checkpoint:
     name: str  # recipe name @ first 8 letters of the file's SHA-256
 
 
-def build_net(recipe: Recipe, text_dim: int, tutor_dim: int = 0) -> MaskNet:
+def build_net(recipe: Recipe, text_dim: int, tutor_dim: int = 0) -> Matching:
     """Make the untrained mask network that a recipe describes.
 
     Args:
@@ -62,16 +65,21 @@ def build_net(recipe: Recipe, text_dim: int, tutor_dim: int = 0) -> MaskNet:
     rules = recipe.model
     if not isinstance(rules, MaskRecipe):
         raise ValueError(f"model {rules.name}: not a mask network")
-    return MaskNet(
-        n_mels=recipe.features.n_mels,
-        text_dim=text_dim,
-        width=rules.width,
-        levels=rules.levels,
-        embed_dim=rules.embed_dim,
-        word_hidden=rules.word_hidden,
-        dropout=rules.dropout,
-        tutor_dim=tutor_dim,
-    )
+    alone = rules.members == 1
+    members = [
+        MaskNet(
+            n_mels=recipe.features.n_mels,
+            text_dim=text_dim,
+            width=rules.width,
+            levels=rules.levels,
+            embed_dim=rules.embed_dim,
+            word_hidden=rules.word_hidden,
+            dropout=rules.dropout,
+            tutor_dim=tutor_dim if alone else 0,
+        )
+        for _ in range(rules.members)
+    ]
+    return members[0] if alone else Committee(members, tutor_dim)
 
 
 def bundled_models() -> dict[str, Path]:
@@ -128,9 +136,13 @@ def save_checkpoint(
 
 
 def stored(value: Tensor) -> Tensor:
-    """Give a tensor as a checkpoint keeps it: on the CPU, floats in half precision."""
+    """Give a tensor as a checkpoint keeps it: on the CPU, floats in half precision if they fit."""
     value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() else value
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    # A variance over a batch can be larger than half precision reaches.
+    return half if torch.isfinite(half).all() else value.float()
 
 
 def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Checkpoint:

@@ -33,8 +33,8 @@ import torch
 from torch import Tensor
 
 from tselcli.features.directions import onsets
+from tselcli.models.cells import AUDIBLE, fine
 from tselcli.models.losses import audible
-from tselcli.models.mask import AUDIBLE, fine
 
 Array = npt.NDArray[np.float64]
 

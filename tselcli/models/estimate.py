@@ -17,8 +17,8 @@ from tselcli.corpora.recording import Recording
 from tselcli.errors import DataError
 from tselcli.features.stft import mel_power, reference_power
 from tselcli.features.streamed import Sound
+from tselcli.models.cells import coarse
 from tselcli.models.hearing import open_sound
-from tselcli.models.mask import coarse
 
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer

@@ -169,7 +169,7 @@ class Localizer:
             logits, presence = self.match(picture, queries)
         else:
             logits = estimate_logits(self, reference, estimate)
-            presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture))[0]
+            presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture, None))[0]
         new = choice.newness(picture[0])
         answers = []
         for some in query_groups(len(queries), picture):
@@ -252,7 +252,7 @@ class Localizer:
             block = net.logits(net.cells(part), text)
             logits[:, :, first : first + block.shape[2]] = block
             first += block.shape[2]
-        return logits, torch.sigmoid(net.presence_logits(logits, picture))[0]
+        return logits, torch.sigmoid(net.presence_logits(logits, picture, text))[0]
 
     def response(self, audio: Sound, weights: Tensor, array: MicArray) -> Tensor:
         """Steer the recording under every query's weights.

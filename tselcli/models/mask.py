@@ -13,21 +13,7 @@ picture is one reference channel, so nothing learned depends on the microphone a
 import torch
 from torch import Tensor, nn
 
-
-def coarse(values: Tensor) -> Tensor:
-    """Average points (..., T, M) over the cells they make up: (..., ceil(T / 2), M / 2)."""
-    values = nn.functional.pad(values, (0, 0, 0, values.shape[-2] % 2))
-    averages: Tensor = values.unflatten(-2, (-1, 2)).unflatten(-1, (-1, 2)).mean(dim=(-3, -1))
-    return averages
-
-
-def fine(cells: Tensor, n_frames: int) -> Tensor:
-    """Interpolate cells (B, Q, T/2, M/2) back to points (B, Q, n_frames, M)."""
-    points = nn.functional.interpolate(cells, scale_factor=2, mode="bilinear")
-    return points[:, :, :n_frames]
-
-
-AUDIBLE = 0.3  # log-mel value (56 dB below the loudest frame) under which a point is silent
+from tselcli.models.matching import Matching
 
 
 class ResidualBlock(nn.Module):
@@ -121,7 +107,7 @@ class CellHead(nn.Module):
         return cells + torch.sigmoid(self.gate(levels[0])) * torch.stack(known).sum(dim=0)
 
 
-class MaskNet(nn.Module):
+class MaskNet(Matching):
     """Embed every cell of a log-mel picture and match it with descriptions.
 
     The stem and every level halve time and frequency; the decoder climbs back to the stem's
@@ -141,7 +127,7 @@ class MaskNet(nn.Module):
         dropout: float = 0.1,
         tutor_dim: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(embed_dim, tutor_dim)
         step = 2**levels
         if n_mels % step:
             raise ValueError(f"n_mels={n_mels} must be a multiple of 2**levels={step}")
@@ -166,18 +152,9 @@ class MaskNet(nn.Module):
         self.head = CellHead(widths, embed_dim)
         self.words = WordHead(text_dim, embed_dim, word_hidden, dropout=dropout)
         self.bias = nn.Parameter(torch.tensor(-2.0))
-        self.presence = nn.Parameter(torch.tensor([1.0, 0.0]))
-        self.tutor = nn.Linear(embed_dim, tutor_dim) if tutor_dim else None
 
     def cells(self, picture: Tensor) -> Tensor:
-        """Embed every cell of a picture.
-
-        Args:
-            picture: (B, T, M) of :func:`tselcli.features.stft.log_mel`.
-
-        Returns:
-            (B, D, ceil(T / 2), M / 2).
-        """
+        """Embed every cell of a picture, as :meth:`Matching.cells`."""
         frames = picture.shape[1]
         short = -frames % self.step
         picture = nn.functional.pad(picture, (0, 0, 0, short))
@@ -195,87 +172,12 @@ class MaskNet(nn.Module):
         embedded: Tensor = self.head(found[::-1])
         return embedded[:, :, : -(-frames // 2)]
 
-    def logits(self, cells: Tensor, text: Tensor) -> Tensor:
-        """Match cells with descriptions.
-
-        Args:
-            cells: (B, D, T, M) of :meth:`cells`.
-            text: unit text embeddings, (Q, text_dim) shared by the batch or (B, Q, text_dim).
-
-        Returns:
-            Log-odds that a cell belongs to the described sound, (B, Q, T/2, M/2).
-        """
-        flat = self.scores(cells.flatten(2).transpose(1, 2), text).transpose(1, 2)
-        return flat.reshape(*flat.shape[:2], *cells.shape[2:])
-
     def scores(self, embedded: Tensor, text: Tensor) -> Tensor:
         """Match embeddings (B, N, D) with descriptions as :meth:`logits` does: (B, N, Q)."""
         words: Tensor = self.words(text)
         matched: Tensor = embedded @ words.transpose(-1, -2) * words.shape[-1] ** -0.5
         return matched + self.bias
 
-    def presence_logits(self, logits: Tensor, picture: Tensor) -> Tensor:
-        """Judge whether each described sound is there at all: log-odds (B, Q).
-
-        Arguments are those of :meth:`pooled`.
-        """
-        return self.presence[0] * self.pooled(logits, picture) + self.presence[1]
-
-    def pooled(self, logits: Tensor, picture: Tensor) -> Tensor:
-        """Average the votes of all cells for each described sound.
-
-        Args:
-            logits: (B, Q, T/2, M/2) of :meth:`logits`.
-            picture: (B, T, M) log-mel; silent cells do not vote.
-
-        Returns:
-            (B, Q). A vote's weight grows with its own value, so a short sound in a long recording
-            is enough.
-        """
-        audible = (coarse(picture) > 0.4).to(logits.dtype)[:, None] + 1e-4
-        shares = torch.softmax((logits.detach() + audible.log()).flatten(2), dim=-1)
-        return (shares * logits.flatten(2)).sum(dim=-1)
-
-
-class Readout(nn.Module):
-    """How much each cell says about the direction; learned, since plain masks are too timid.
-
-        log weight = p log sigmoid(logit) + q log energy + band(mel)
-
-    Of all cells in which the sound is likely, the surest and loudest show its direction best.
-    """
-
-    def __init__(self, n_mels: int) -> None:
-        super().__init__()
-        self.power = nn.Parameter(torch.tensor(3.0))
-        self.energy = nn.Parameter(torch.tensor(0.25))
-        self.band = nn.Parameter(torch.zeros(n_mels))
-        self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
-        # Of the choice among directions (tselcli.models.choice):
-        self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
-        # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
-        # being the described one (choice.MATCH and the first); fitted at the end of training.
-        self.place = nn.Parameter(torch.tensor([0.4, 0.2, 1.8, -3.9, 1.2, 1.1, -1.8, 5.0]))
-        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.9]))
-
-    def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
-        """Weigh the cells for steering.
-
-        Args:
-            logits: (B, Q, T/2, M/2).
-            picture: log-mel (B, T, M).
-
-        Returns:
-            (B, Q, T, M), the largest weight of each query is 1; silence weighs nothing.
-        """
-        level = 8 * (picture - 1) * 2.302585  # natural log of the relative energy
-        log_weight = (
-            self.power * fine(nn.functional.logsigmoid(logits), picture.shape[1])
-            + (self.energy * level + self.band)[:, None]
-        )
-        log_weight = log_weight.masked_fill((picture < AUDIBLE)[:, None], -60.0)
-        return torch.exp(log_weight - log_weight.amax(dim=(2, 3), keepdim=True))
-
-    def posterior(self, response: Tensor) -> Tensor:
-        """Turn a normalised steered response (..., A) into a log-posterior over azimuth."""
-        return torch.log_softmax(self.sharpness.exp() * response, dim=-1)
+    def word_heads(self) -> list[nn.Module]:
+        """List what projects the text embeddings: one."""
+        return [self.words]

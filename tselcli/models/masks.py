@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tselcli.features.stft import mel_bands
-from tselcli.models.mask import fine
+from tselcli.models.cells import fine
 from tselcli.sections import FeatureRecipe
 
 Floats = npt.NDArray[np.float32]

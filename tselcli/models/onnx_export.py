@@ -47,7 +47,7 @@ class _Mask(nn.Module):
         pool = self.features.mel_pool
         picture = log_mel(mel_power(power[None], self.bands, pool))
         logits = self.net.logits(self.net.cells(picture), text)
-        presence = torch.sigmoid(self.net.presence_logits(logits, picture))[0]
+        presence = torch.sigmoid(self.net.presence_logits(logits, picture, text))[0]
         weights = self.readout.weights(logits, picture)[0]
         return spread_mask(weights, self.bands, pool, power.shape[0]), presence, logits[0]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from tselcli.models.cells import fine
 from tselcli.models.choice import direction_sums
-from tselcli.models.mask import fine
 
 MAX_CELLS = 2**24  # of the pictures of all queries that are weighed at once: 64 MB
 

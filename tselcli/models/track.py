@@ -23,7 +23,7 @@ from tselcli.acoustics.geometry import MicArray
 from tselcli.features.stft import spread_mask
 from tselcli.features.streamed import Sound
 from tselcli.models import choice
-from tselcli.models.mask import fine
+from tselcli.models.cells import fine
 from tselcli.models.path import Bins, Floats, Ways, certainty, gathered, hysteresis, refined
 from tselcli.models.posterior import AZIMUTHS, LOBE_DEG
 from tselcli.models.scoring import mean_scores

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tselcli.acoustics.geometry import MicArray
 from tselcli.errors import RecipeError
 from tselcli.features.stft import spread_share
+from tselcli.models.cells import AUDIBLE, coarse, fine
 from tselcli.models.localizer import Localizer
 from tselcli.models.losses import (
     audible,
@@ -24,9 +25,10 @@ from tselcli.models.losses import (
     presence_loss,
     query_targets,
 )
-from tselcli.models.mask import AUDIBLE, MaskNet, Readout, coarse, fine
+from tselcli.models.matching import Matching
 from tselcli.models.mixer import Batch
 from tselcli.models.posterior import AZIMUTHS
+from tselcli.models.readout import Readout
 from tselcli.sections import MixingRecipe, TrainRecipe
 
 TARGET_SPREAD_DEG = 4.0
@@ -76,7 +78,9 @@ def learning_rate(recipe: TrainRecipe, step: int, progress: float) -> float:
     return warm
 
 
-def batch_loss(net: MaskNet, batch: Batch, recipe: MixingRecipe) -> tuple[Tensor, dict[str, float]]:
+def batch_loss(
+    net: Matching, batch: Batch, recipe: MixingRecipe
+) -> tuple[Tensor, dict[str, float]]:
     """Compute the training loss of a batch and its parts, in nats."""
     cells = net.cells(batch.picture)
     loudness = audible(batch.picture)
@@ -87,7 +91,7 @@ def batch_loss(net: MaskNet, batch: Batch, recipe: MixingRecipe) -> tuple[Tensor
     owner = batch.owner.gather(1, batch.asked)
     logits = net.logits(cells, batch.text[batch.asked])
     mask = mask_loss(logits, query_targets(ratios, owner), weight, owner)
-    presence = presence_loss(net.presence_logits(logits, batch.picture), owner)
+    presence = presence_loss(net.presence_logits(logits, batch.picture, None), owner)
     loss = mask + recipe.choice_weight * choice + recipe.presence_weight * presence
     parts = {"mask": mask, "choice": choice, "presence": presence}
     if net.tutor is not None:

@@ -1,0 +1,50 @@
+"""What a mask says about direction: the few numbers between cells and an azimuth."""
+
+import torch
+from torch import Tensor, nn
+
+from tselcli.models.cells import AUDIBLE, fine
+
+
+class Readout(nn.Module):
+    """How much each cell says about the direction; learned, since plain masks are too timid.
+
+        log weight = p log sigmoid(logit) + q log energy + band(mel)
+
+    Of all cells in which the sound is likely, the surest and loudest show its direction best.
+    """
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor(3.0))
+        self.energy = nn.Parameter(torch.tensor(0.25))
+        self.band = nn.Parameter(torch.zeros(n_mels))
+        self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
+        # Of the choice among directions (tselcli.models.choice):
+        self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
+        # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
+        # being the described one (choice.MATCH and the first); fitted at the end of training.
+        self.place = nn.Parameter(torch.tensor([0.4, 0.2, 1.8, -3.9, 1.2, 1.1, -1.8, 5.0]))
+        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.9]))
+
+    def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
+        """Weigh the cells for steering.
+
+        Args:
+            logits: (B, Q, T/2, M/2).
+            picture: log-mel (B, T, M).
+
+        Returns:
+            (B, Q, T, M), the largest weight of each query is 1; silence weighs nothing.
+        """
+        level = 8 * (picture - 1) * 2.302585  # natural log of the relative energy
+        log_weight = (
+            self.power * fine(nn.functional.logsigmoid(logits), picture.shape[1])
+            + (self.energy * level + self.band)[:, None]
+        )
+        log_weight = log_weight.masked_fill((picture < AUDIBLE)[:, None], -60.0)
+        return torch.exp(log_weight - log_weight.amax(dim=(2, 3), keepdim=True))
+
+    def posterior(self, response: Tensor) -> Tensor:
+        """Turn a normalised steered response (..., A) into a log-posterior over azimuth."""
+        return torch.log_softmax(self.sharpness.exp() * response, dim=-1)
