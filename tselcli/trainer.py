@@ -9,7 +9,10 @@ under ``torchrun``, whose gradients are averaged after every step.
 import csv
 import math
 import os
+import pickle
+import struct
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +26,18 @@ from tselcli.recipe import Recipe
 
 COLUMNS = ("epoch", "step", "minutes", "lr", "loss")
 VALIDATION = ("val_mae_deg", "val_selection", "best")
+DAMAGE = (
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    struct.error,
+)
 
 
 class Task(Protocol):
@@ -217,18 +232,33 @@ class Run:
         """
         path = self.out / "last.pt"
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about pickles that are not of torch
+                state = torch.load(path, map_location=self.device, weights_only=True)
+            counters = state["counters"]
+            self.step, self.stale = int(counters["step"]), int(counters["stale"])
+            self.seconds = float(counters["seconds"])
+            self.best = {
+                str(name): value if isinstance(value, int) else float(value)
+                for name, value in state["best"].items()
+            }
+            if self.best and not {"val_mae_deg", "val_selection"} <= set(self.best):
+                raise ValueError("its best figures are incomplete")
             self.task.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["torch_rng"].cpu())
             self.task.restore(state["task"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except pickle.UnpicklingError as error:  # torch's own words advise to run what is in it
             raise CheckpointError(
-                f"{path}: cannot resume from it ({error}); delete the run and train anew"
+                f"{path}: cannot resume from it (more than numbers, or damaged); "
+                "delete the run and train anew"
             ) from error
-        self.step, self.best = state["counters"]["step"], state["best"]
-        self.seconds, self.stale = state["counters"]["seconds"], state["counters"]["stale"]
+        except DAMAGE as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(
+                f"{path}: cannot resume from it ({reason}); delete the run and train anew"
+            ) from error
 
     def finish(self) -> dict[str, Any]:
         """Close the run; gives the figures of the best epoch, in the first process alone."""
