@@ -21,6 +21,7 @@ from torch import Tensor, distributed, nn
 
 from tselcli.console import Advance, progress_bar
 from tselcli.errors import CheckpointError, RecipeError
+from tselcli.files import write_text_atomically
 from tselcli.models.training import averaged, learning_rate
 from tselcli.recipe import Recipe
 
@@ -140,7 +141,15 @@ class Run:
             total = {name: total.get(name, 0.0) + value for name, value in parts.items()}
             count += 1
             advance(note=f"loss {parts['loss']:.3f}{self._standing()}")
-        return {name: value / max(1, count) for name, value in total.items()}
+        return self._over_all({name: value / max(1, count) for name, value in total.items()})
+
+    def _over_all(self, figures: dict[str, float]) -> dict[str, float]:
+        """Average figures over all processes, whose batches together are one large batch."""
+        if self.world == 1 or not figures:
+            return figures
+        summed = torch.tensor(list(figures.values()), dtype=torch.float64, device=self.device)
+        distributed.all_reduce(summed)
+        return dict(zip(figures, (summed / self.world).tolist(), strict=True))
 
     def _standing(self) -> str:
         if not self.best:
@@ -259,6 +268,25 @@ class Run:
             raise CheckpointError(
                 f"{path}: cannot resume from it ({reason}); delete the run and train anew"
             ) from error
+
+    def forget_what_follows(self) -> None:
+        """Take lines out of the log that come after this step: they are going to be repeated.
+
+        A run that was killed may have logged an epoch without keeping it, or half a line.
+        """
+        path = self.out / "log.csv"
+        if self.rank or not path.exists():
+            return
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        kept = []
+        for line in lines:
+            step = line.split(",")[1:2]
+            if not line.endswith("\n") or not step or float(step[0]) > self.step:
+                break
+            kept.append(line)
+        write_text_atomically(path, "".join([header, *kept]) if kept else "")
+        if not kept:
+            path.unlink()
 
     def finish(self) -> dict[str, Any]:
         """Close the run; gives the figures of the best epoch, in the first process alone."""
