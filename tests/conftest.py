@@ -1,12 +1,65 @@
 import functools
 import hashlib
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from tselcli.models.encoders import CompactTextEncoder
+
+# The same examples at every run; TSEL_EXAMPLES=5000 looks for others, for as long as that takes.
+EXAMPLES = os.environ.get("TSEL_EXAMPLES")
+settings.register_profile(
+    "tsel",
+    max_examples=int(EXAMPLES or 30),
+    derandomize=EXAMPLES is None,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("tsel")
+
+
+@st.composite
+def _damage(draw, whole):
+    """Cut a file, or change, repeat, drop, blank or exchange parts of it, up to four times."""
+    content = bytes(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        if not content:
+            break
+        first = draw(st.integers(0, len(content) - 1))
+        last = min(len(content), first + draw(st.sampled_from([1, 2, 4, 8, 64, 1024])))
+        part = content[first:last]
+        new = draw(
+            st.sampled_from(["cut", "drop", "repeat", "blank", "ones", "flip", "bytes", "move"])
+        )
+        if new == "cut":
+            content = content[:first]
+        elif new == "move":
+            rest = content[:first] + content[last:]
+            place = draw(st.integers(0, len(rest)))
+            content = rest[:place] + part + rest[place:]
+        else:
+            changed = {
+                "drop": b"",
+                "repeat": part * 2,
+                "blank": bytes(len(part)),
+                "ones": b"\xff" * len(part),
+                "flip": bytes([part[0] ^ (1 << draw(st.integers(0, 7)))]) + part[1:],
+            }
+            other = changed[new] if new in changed else draw(st.binary(min_size=1, max_size=8))
+            content = content[:first] + other + content[last:]
+    return content
+
+
+@pytest.fixture(scope="session")
+def damaged():
+    """Make a strategy of damaged versions of a file's bytes, and of bytes that never were one."""
+    return lambda whole: st.one_of(_damage(whole), _damage(whole), st.binary(max_size=400))
 
 
 class FileServer:

@@ -18,8 +18,8 @@ from tselcli.acoustics.geometry import MicArray, wrap_deg
 from tselcli.acoustics.lines import fold_deg, line_of
 from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial
-from tselcli.features.gcc import srp_phat
 from tselcli.features.intensity import steered_intensity
+from tselcli.features.srp import srp_phat
 from tselcli.features.stft import log_mel, mel_power, reference_power, stft
 from tselcli.metrics import angular_error
 from tselcli.models.direct import DirectLocalizer

@@ -9,7 +9,10 @@ under ``torchrun``, whose gradients are averaged after every step.
 import csv
 import math
 import os
+import pickle
+import struct
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +21,24 @@ from torch import Tensor, distributed, nn
 
 from tselcli.console import Advance, progress_bar
 from tselcli.errors import CheckpointError, RecipeError
+from tselcli.files import write_text_atomically
 from tselcli.models.training import averaged, learning_rate
 from tselcli.recipe import Recipe
 
 COLUMNS = ("epoch", "step", "minutes", "lr", "loss")
 VALIDATION = ("val_mae_deg", "val_selection", "best")
+DAMAGE = (
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    struct.error,
+)
 
 
 class Task(Protocol):
@@ -125,7 +141,15 @@ class Run:
             total = {name: total.get(name, 0.0) + value for name, value in parts.items()}
             count += 1
             advance(note=f"loss {parts['loss']:.3f}{self._standing()}")
-        return {name: value / max(1, count) for name, value in total.items()}
+        return self._over_all({name: value / max(1, count) for name, value in total.items()})
+
+    def _over_all(self, figures: dict[str, float]) -> dict[str, float]:
+        """Average figures over all processes, whose batches together are one large batch."""
+        if self.world == 1 or not figures:
+            return figures
+        summed = torch.tensor(list(figures.values()), dtype=torch.float64, device=self.device)
+        distributed.all_reduce(summed)
+        return dict(zip(figures, (summed / self.world).tolist(), strict=True))
 
     def _standing(self) -> str:
         if not self.best:
@@ -217,18 +241,52 @@ class Run:
         """
         path = self.out / "last.pt"
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about pickles that are not of torch
+                state = torch.load(path, map_location=self.device, weights_only=True)
+            counters = state["counters"]
+            self.step, self.stale = int(counters["step"]), int(counters["stale"])
+            self.seconds = float(counters["seconds"])
+            self.best = {
+                str(name): value if isinstance(value, int) else float(value)
+                for name, value in state["best"].items()
+            }
+            if self.best and not {"val_mae_deg", "val_selection"} <= set(self.best):
+                raise ValueError("its best figures are incomplete")
             self.task.net.load_state_dict(state["net"])
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             torch.set_rng_state(state["torch_rng"].cpu())
             self.task.restore(state["task"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except pickle.UnpicklingError as error:  # torch's own words advise to run what is in it
             raise CheckpointError(
-                f"{path}: cannot resume from it ({error}); delete the run and train anew"
+                f"{path}: cannot resume from it (more than numbers, or damaged); "
+                "delete the run and train anew"
             ) from error
-        self.step, self.best = state["counters"]["step"], state["best"]
-        self.seconds, self.stale = state["counters"]["seconds"], state["counters"]["stale"]
+        except DAMAGE as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(
+                f"{path}: cannot resume from it ({reason}); delete the run and train anew"
+            ) from error
+
+    def forget_what_follows(self) -> None:
+        """Take lines out of the log that come after this step: they are going to be repeated.
+
+        A run that was killed may have logged an epoch without keeping it, or half a line.
+        """
+        path = self.out / "log.csv"
+        if self.rank or not path.exists():
+            return
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        kept = []
+        for line in lines:
+            step = line.split(",")[1:2]
+            if not line.endswith("\n") or not step or float(step[0]) > self.step:
+                break
+            kept.append(line)
+        write_text_atomically(path, "".join([header, *kept]) if kept else "")
+        if not kept:
+            path.unlink()
 
     def finish(self) -> dict[str, Any]:
         """Close the run; gives the figures of the best epoch, in the first process alone."""

@@ -183,7 +183,7 @@ def seen():
     import torch
 
     from tselcli.acoustics.render import convolve
-    from tselcli.features.gcc import srp_phat
+    from tselcli.features.srp import srp_phat
     from tselcli.features.stft import stft
 
     def spectrum_of(rirs, rate):

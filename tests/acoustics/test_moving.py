@@ -70,7 +70,7 @@ def srp_track(signal, rate, frame, half=1600):
     """Steer half a second around the middle of a frame: the azimuth of the highest response."""
     import torch
 
-    from tselcli.features.gcc import srp_phat
+    from tselcli.features.srp import srp_phat
     from tselcli.features.stft import stft
 
     middle = round((frame + 0.5) * 0.1 * rate)

@@ -4,7 +4,8 @@ import torch
 
 from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.features.directions import cell_agreement, onsets
-from tselcli.features.gcc import cross_phat, srp_phat, steering
+from tselcli.features.gcc import cross_phat
+from tselcli.features.srp import srp_phat, steering
 from tselcli.features.stft import mel_bands, spread_share, stft
 
 RATE, N_FFT, HOP = 16_000, 512, 256

@@ -6,7 +6,7 @@ import torch
 from tselcli.acoustics.ambisonics import encode, from_acn_sn3d
 from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.errors import DataError
-from tselcli.features.gcc import srp_phat
+from tselcli.features.srp import srp_phat
 from tselcli.features.stft import stft
 from tselcli.features.streamed import Streamed
 from tselcli.models import hearing, scoring

@@ -12,7 +12,11 @@ The mask model learns from mixtures of clips in rooms, which are kept in the fea
 ``torchrun`` several processes train together, each on batches of its own.
 """
 
-from collections.abc import Iterable
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,7 +64,8 @@ def train(
         The figures of the best epoch.
 
     Raises:
-        RecipeError: ``out`` holds a run and ``resume`` is off, or a run of another recipe.
+        RecipeError: ``out`` holds a run and ``resume`` is off, or a run of another recipe, or
+            another process trains into it.
         DataError: nothing to train on.
         CheckpointError: last.pt is damaged.
     """
@@ -68,6 +73,43 @@ def train(
     rank, _ = rank_and_world()
     if rank == 0:
         _check_run(recipe, out, resume)
+    with alone_in(out) if rank == 0 else contextlib.nullcontext():
+        return _train(recipe, out, data, val_data, chosen, resume, jobs)
+
+
+@contextlib.contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Let one process at a time train into a folder; the system lets go of it if that is killed.
+
+    Raises:
+        RecipeError: another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has none
+        yield
+        return
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"tsel-train-{os.getuid()}-{name}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RecipeError(
+                f"{out}: another process trains into it; wait for it or choose another --out"
+            ) from error
+        yield
+
+
+def _train(
+    recipe: Recipe,
+    out: Path,
+    data: Path | None,
+    val_data: Path | None,
+    chosen: torch.device,
+    resume: bool,
+    jobs: int,
+) -> dict[str, Any]:
+    rank, _ = rank_and_world()
     prepare = _mask_task if recipe.model.name == "mask" else _direct_task
     task = prepare(recipe, data, val_data, chosen, jobs)
     if rank == 0:  # a run that cannot begin leaves nothing
@@ -76,6 +118,7 @@ def train(
     run = Run(recipe, out, task, chosen)
     if resume and (out / "last.pt").exists():
         run.restore()
+    run.forget_what_follows()
     run.fit()
     return run.finish()
 

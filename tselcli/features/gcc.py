@@ -1,13 +1,9 @@
-"""Spatial features: GCC-PHAT and the steered response power of any array.
+"""GCC-PHAT: how every pair of microphones is delayed, by phase alone.
 
 A plane wave from azimuth a reaches microphone m after tau_m(a) seconds, so the phase of the
-cross-spectrum of a pair is -2 pi f (tau_m - tau_n). Turning it back by the expected phase and
-summing over pairs and bins gives the steered response (SRP-PHAT):
-
-    P(a) = sum_tf M(t, f) sum_mn Re{ PHAT_mn(t, f) exp(j 2 pi f (tau_m(a) - tau_n(a))) }
-
-The weights M do not depend on a, so the sum over frames comes first and costs no more than one
-correlation. Knapp and Carter (1976) for GCC-PHAT; DiBiase (2000) for SRP-PHAT.
+cross-spectrum of a pair is -2 pi f (tau_m - tau_n), and its transform peaks at that delay.
+C. H. Knapp and G. C. Carter, "The generalized correlation method for estimation of time delay",
+IEEE Trans. ASSP 24(4), 1976.
 """
 
 from typing import Any
@@ -17,18 +13,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.acoustics.geometry import delays
 from tselcli.corpora.audio import resample
-from tselcli.features.stft import stft
+from tselcli.features.stft import block_frames, stft_blocks
 from tselcli.sections import FeatureRecipe
-
-TINY = 1e-15  # amplitude below which a bin is silent
 
 
 def pair_indices(n_channels: int) -> tuple[Tensor, Tensor]:
     """List the unordered microphone pairs m < n: two index vectors of length P."""
     first, second = torch.triu_indices(n_channels, n_channels, offset=1)
     return first, second
+
+
+def phases(spectrum: Tensor) -> Tensor:
+    """Keep only the phase of every bin: magnitude 1, and silence stays 0 instead of NaN."""
+    return torch.sgn(spectrum)
 
 
 def cross_phat(spectrum: Tensor) -> Tensor:
@@ -40,10 +38,21 @@ def cross_phat(spectrum: Tensor) -> Tensor:
     Returns:
         Complex (B, P, T, F) of magnitude 1; silence stays 0 instead of NaN.
     """
-    first, second = pair_indices(spectrum.shape[1])
-    magnitude = spectrum.abs()
-    phase = spectrum * torch.where(magnitude > TINY, 1 / magnitude.clamp_min(TINY), 0.0)
-    return phase[:, first] * phase[:, second].conj()
+    return pair_products(phases(spectrum))
+
+
+def pair_products(phase: Tensor) -> Tensor:
+    """Multiply every microphone's bins with the conjugates of those behind it.
+
+    Args:
+        phase: complex (B, C, ...).
+
+    Returns:
+        Complex (B, P, ...).
+    """
+    other = phase.conj().resolve_conj()  # once, and not for every pair
+    rows = [phase[:, m : m + 1] * other[:, m + 1 :] for m in range(phase.shape[1] - 1)]
+    return torch.cat(rows, dim=1)
 
 
 def gcc_phat(spectrum: Tensor, n_lags: int, mask: Tensor | None = None) -> Tensor:
@@ -64,12 +73,26 @@ def gcc_phat(spectrum: Tensor, n_lags: int, mask: Tensor | None = None) -> Tenso
     n_fft = 2 * (spectrum.shape[-1] - 1)
     if n_lags > n_fft:
         raise ValueError(f"n_lags={n_lags} exceeds the {n_fft} lags of the transform")
+    size = block_frames(spectrum[:, :, 0, 0].numel(), n_fft)
+    masks = [None] * len(spectrum.split(size, 2)) if mask is None else mask.split(size, 1)
+    blocks = zip(spectrum.split(size, 2), masks, strict=True)
+    return torch.cat([_correlated(block, n_lags, part) for block, part in blocks], dim=2)
+
+
+def _correlated(spectrum: Tensor, n_lags: int, mask: Tensor | None) -> Tensor:
+    """Correlate a block of frames, as `gcc_phat`."""
     cross = cross_phat(spectrum)
     if mask is not None:
         cross = cross * mask[:, None]
-    correlation = torch.fft.irfft(cross, n=n_fft, dim=-1)
-    correlation = torch.roll(correlation, n_lags // 2, dims=-1)
-    return correlation[..., :n_lags]
+    lags = torch.fft.irfft(cross, n=2 * (spectrum.shape[-1] - 1), dim=-1)
+    before = n_lags // 2
+    return torch.cat([lags[..., lags.shape[-1] - before :], lags[..., : n_lags - before]], dim=-1)
+
+
+def recording_gcc(signal: Tensor, n_fft: int, hop: int, n_lags: int) -> Tensor:
+    """Correlate recordings (B, C, N) as `gcc_phat` does their `stft`: (B, P, T, n_lags)."""
+    blocks = stft_blocks(signal, n_fft, hop)
+    return torch.cat([gcc_phat(block, n_lags) for block in blocks], dim=2)
 
 
 def clip_gcc(
@@ -86,88 +109,6 @@ def clip_gcc(
         GCC-PHAT (P, T, n_lags), half precision, which is how it is stored.
     """
     samples = np.ascontiguousarray(resample(signal, sample_rate, features.sample_rate))
-    spectrum = stft(torch.from_numpy(samples)[None], features.n_fft, features.hop)
-    correlation = gcc_phat(spectrum, features.n_lags)[0]
+    one = torch.from_numpy(samples)[None]
+    correlation = recording_gcc(one, features.n_fft, features.hop, features.n_lags)[0]
     return np.asarray(correlation.half().numpy(), dtype=np.float16)
-
-
-def steering(
-    mics: npt.NDArray[Any], azimuth_deg: npt.NDArray[Any], sample_rate: int, n_fft: int
-) -> Tensor:
-    """Compute the phase that undoes each pair's delay.
-
-    Args:
-        mics: positions (C, 3) in metres.
-        azimuth_deg: directions (A,).
-        sample_rate: in Hz.
-        n_fft: transform length.
-
-    Returns:
-        exp(j 2 pi f (tau_m - tau_n)), complex64 (A, P, F).
-    """
-    arrival = torch.from_numpy(np.asarray(delays(mics, azimuth_deg), dtype=np.float64))  # (A, C)
-    first, second = pair_indices(mics.shape[0])
-    difference = arrival[:, first] - arrival[:, second]  # (A, P)
-    hertz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * (sample_rate / n_fft)
-    phase = 2 * torch.pi * difference[..., None] * hertz
-    return torch.polar(torch.ones_like(phase), phase).to(torch.complex64)
-
-
-def weighted_cross(cross: Tensor, weights: Tensor) -> Tensor:
-    """Sum the cross-spectra over time under every query's weights.
-
-    Args:
-        cross: complex (B, P, T, F) of :func:`cross_phat`.
-        weights: real (B, Q, T, F).
-
-    Returns:
-        Complex (B, Q, P, F).
-    """
-    real = torch.einsum("bqtf,bptf->bqpf", weights, cross.real)
-    imag = torch.einsum("bqtf,bptf->bqpf", weights, cross.imag)
-    return torch.complex(real, imag)
-
-
-def steered_response(summed: Tensor, steer: Tensor) -> Tensor:
-    """Steer summed cross-spectra over all azimuths.
-
-    Args:
-        summed: complex (..., P, F) of :func:`weighted_cross`.
-        steer: complex (A, P, F) of :func:`steering`.
-
-    Returns:
-        Response P(a), real (..., A); divide by the sum of weights times P for [-1, 1].
-    """
-    flat = torch.view_as_real(summed).flatten(-3)  # (..., P * F * 2)
-    table = torch.view_as_real(steer.conj().resolve_conj()).flatten(1)  # Re{xy} = x . conj(y)
-    return flat @ table.T.to(flat)
-
-
-def srp_phat(
-    spectrum: Tensor,
-    mics: npt.NDArray[Any],
-    azimuth_deg: npt.NDArray[Any],
-    sample_rate: int,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Steer a recording over azimuths, optionally listening to some bins only.
-
-    Args:
-        spectrum: complex (B, C, T, F).
-        mics: positions (C, 3) in metres.
-        azimuth_deg: directions (A,).
-        sample_rate: in Hz.
-        mask: weight of each bin (B, T, F), not negative; None weighs all bins alike.
-
-    Returns:
-        (B, A), normalised to [-1, 1]: 1 means that all weighted bins agree with one delay.
-    """
-    cross = cross_phat(spectrum)
-    n_fft = 2 * (spectrum.shape[-1] - 1)
-    weights = torch.ones_like(cross[:, 0].real) if mask is None else mask
-    response = steered_response(
-        weighted_cross(cross, weights[:, None])[:, 0],
-        steering(mics, azimuth_deg, sample_rate, n_fft).to(cross.device),
-    )
-    total = weights.sum(dim=(1, 2)) * cross.shape[1]
-    return response / total.clamp_min(1e-12)[:, None]

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.features.directions import cell_agreement, onsets
-from tselcli.features.gcc import cross_phat, steering
+from tselcli.features.directions import agreement, onsets
+from tselcli.features.gcc import phases
+from tselcli.features.srp import turning
 from tselcli.features.stft import mel_bands, mel_power, reference_power, spread_share, stft
 from tselcli.features.streamed import Sound
 
@@ -51,16 +52,16 @@ class OnsetHistogram:
     ) -> None:
         n_fft = _window(sample_rate)[0]
         self.sample_rate = sample_rate
-        self.steer = steering(mics, azimuth_deg, sample_rate, n_fft).to(device)
+        self.turning = turning(mics, azimuth_deg, sample_rate, n_fft).to(device)
 
     def __call__(self, audio: Sound, masks: Tensor | None = None, cell_s: float = 1.0) -> Tensor:
         """Count over a whole recording (C, N), as `count_onsets`: (1 + Q, A)."""
-        size = len(self.steer)
+        size = len(self.turning)
         return count_onsets(audio, self.sample_rate, size, self._listen, masks, cell_s)
 
     def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        agreement = cell_agreement(cross_phat(spectrum)[0], self.steer, share, 1)
-        return reference_power(spectrum), agreement
+        found = agreement(phases(spectrum)[0], self.turning, share, 1)
+        return reference_power(spectrum), found
 
 
 def count_onsets(

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.features.directions import cell_agreement
-from tselcli.features.gcc import cross_phat, steered_response, steering, weighted_cross
+from tselcli.features.directions import agreement
+from tselcli.features.gcc import pair_products, phases
 from tselcli.features.intensity import azimuth_votes, foa_agreement, foa_response, intensity
 from tselcli.features.precedence import OnsetHistogram, count_onsets
+from tselcli.features.srp import SteeringTable, weighted_cross
 from tselcli.features.stft import mel_bands, reference_power, spread_mask, spread_share
 from tselcli.features.streamed import Sound
 from tselcli.sections import FeatureRecipe
@@ -90,7 +91,7 @@ class MicSteering:
     ) -> None:
         rate, self.pool = features.sample_rate, features.mel_pool
         self.bands = mel_bands(rate, features.n_fft, features.n_mels).to(device)
-        self.steer = steering(mics, azimuth_deg, rate, features.n_fft).to(device)
+        self.table = SteeringTable(mics, azimuth_deg, rate, features.n_fft, device)
         self.histogram = OnsetHistogram(mics, azimuth_deg[::coarse], rate, device)
         self.cell_s = 2 * features.mel_pool * features.hop / rate
 
@@ -105,29 +106,29 @@ class MicSteering:
             frames = spectrum.shape[2]
             rows = weights[:, first : first + -(-frames // self.pool)]
             spread = spread_mask(rows, self.bands, self.pool, frames)
-            part = weighted_cross(cross_phat(spectrum), spread[None])[0]
+            part = weighted_cross(phases(spectrum), spread[None])[0]
             summed = part if summed is None else summed + part
             mass = mass + spread.sum(dim=(1, 2))
             first += rows.shape[1]
         assert summed is not None
-        response = steered_response(summed, self.steer)
+        response = self.table.respond(summed)
         return response / (mass * summed.shape[1]).clamp_min(1e-12)[:, None]
 
     def by_frame(
         self, spectrum: Tensor, weights: Tensor, frames: Tensor, step: int
     ) -> tuple[Tensor, Tensor]:
         """As `Steering.by_frame`: SRP-PHAT."""
-        cross, count = cross_phat(spectrum)[0], int(frames[-1]) + 1
+        cross, count = pair_products(phases(spectrum))[0], int(frames[-1]) + 1
         summed = torch.zeros_like(cross[:, :1]).repeat(1, count, 1)
         summed.index_add_(1, frames, cross * weights)
         mass = weights.new_zeros(count)
         mass.index_add_(0, frames, weights.sum(dim=1) * len(cross))
-        return steered_response(summed.transpose(0, 1), self.steer[::step]), mass
+        return self.table.respond(summed.transpose(0, 1), step), mass
 
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """As `Steering.agreement`, in [-1, 1]."""
-        steer, share = self.steer[indices], spread_share(self.bands)
-        parts = [cell_agreement(cross_phat(part)[0], steer, share, self.pool) for part in spectra]
+        turning, share = self.table.turning[indices], spread_share(self.bands)
+        parts = [agreement(phases(part)[0], turning, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:

@@ -17,7 +17,14 @@ from torch import Tensor
 from tselcli.acoustics.geometry import MicArray
 from tselcli.corpora.recording import BLOCK_S
 from tselcli.features.steering import Steering, steering_of
-from tselcli.features.stft import log_mel, mel_bands, mel_power, reference_power, stft
+from tselcli.features.stft import (
+    block_frames,
+    frame_blocks,
+    log_mel,
+    mel_bands,
+    mel_power,
+    reference_power,
+)
 from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
@@ -212,10 +219,12 @@ class Localizer:
         return prepare(signal, sample_rate, array, self.features.sample_rate, self.device)
 
     def spectra(self, audio: Sound) -> Iterator[Tensor]:
-        """Yield the spectrum in blocks: complex (1, C, T of the block, F)."""
+        """Yield the spectrum in blocks of whole cells: complex (1, C, T of the block, F)."""
         features = self.features
+        multiple = features.mel_pool * self.checkpoint.net.step
         frames = int(BLOCK_S * features.sample_rate / features.hop)
-        frames -= frames % (features.mel_pool * self.checkpoint.net.step)
+        frames -= frames % multiple
+        small = block_frames(audio.shape[0], features.n_fft, multiple)
         total = 1 + audio.shape[1] // features.hop
         half = features.n_fft // 2
         for first in range(0, total, frames):
@@ -225,7 +234,7 @@ class Localizer:
             piece = audio[:, max(0, start - half) : stop + half]
             pad = (max(0, half - start), max(0, stop + half - audio.shape[1]))
             piece = torch.nn.functional.pad(piece, pad)
-            yield stft(piece, features.n_fft, features.hop, centred=False)[None]
+            yield from frame_blocks(piece[None], features.n_fft, features.hop, small)
 
     def picture(self, audio: Sound) -> Tensor:
         """Draw the log-mel picture (1, T', M) of `Steering.reference` (C, N)."""
