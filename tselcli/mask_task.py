@@ -1,7 +1,7 @@
 """Teaching the mask network: mixtures of clips in rooms, and the readout at the end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tselcli.models.checkpoint import (
 from tselcli.models.lessons import load_lessons
 from tselcli.models.localizer import Localizer
 from tselcli.models.mask import MaskNet, Readout
-from tselcli.models.mixer import Mixer, Stem
+from tselcli.models.mixer import Mixer, Stems
 from tselcli.models.protocols import TextEncoder
 from tselcli.models.training import batch_loss, cell_evidence, fit_readout
 from tselcli.recipe import Recipe
@@ -39,7 +39,7 @@ class MaskTask:
     Args:
         recipe: the experiment.
         stems: clips in rooms, to mix.
-        trials: validation scenes.
+        trials: validation scenes, gone through once an epoch.
         text: the frozen text encoder, on the device.
         device: where to train.
         rank: of this process, for mixtures of its own.
@@ -50,8 +50,8 @@ class MaskTask:
     def __init__(
         self,
         recipe: Recipe,
-        stems: Sequence[Stem],
-        trials: Sequence[Trial],
+        stems: Stems,
+        trials: Iterable[Trial],
         text: TextEncoder,
         device: torch.device,
         rank: int = 0,
@@ -140,7 +140,7 @@ def caption_table(text: TextEncoder, captions: Sequence[str]) -> dict[str, Tenso
     return table
 
 
-def _lessons(recipe: Recipe, stems: Sequence[Stem]) -> dict[str, Tensor]:
+def _lessons(recipe: Recipe, stems: Stems) -> dict[str, Tensor]:
     """Find what the teacher made of the clips, by id; empty without a teacher.
 
     Raises:
@@ -160,16 +160,15 @@ def _lessons(recipe: Recipe, stems: Sequence[Stem]) -> dict[str, Tensor]:
     return found
 
 
-def validate(localizer: Any, trials: Sequence[Trial]) -> dict[str, float]:
+def validate(localizer: Any, trials: Iterable[Trial]) -> dict[str, float]:
     """Ask for the target of every trial: mean error in degrees, and how often it was chosen."""
-    found = np.array(
-        [
-            localizer.locate(t.signal, t.scene.sample_rate, [t.query], t.array)[0].azimuth_deg
-            for t in trials
-        ]
-    )
-    truth = np.array([trial.azimuth_deg for trial in trials])
-    others = padded_others(trial.others_deg for trial in trials)
+    answers, targets, further = [], [], []
+    for trial in trials:  # once: those of a folder are read anew each time
+        question = (trial.signal, trial.scene.sample_rate, [trial.query], trial.array)
+        answers.append(localizer.locate(*question)[0].azimuth_deg)
+        targets.append(trial.azimuth_deg)
+        further.append(trial.others_deg)
+    found, truth, others = np.array(answers), np.array(targets), padded_others(further)
     chosen = selection_accuracy(found, truth, others)
     return {
         "val_mae_deg": mae(found, truth),
