@@ -158,7 +158,7 @@ def test_a_bad_line_is_named_by_its_number(scene, tmp_path, line, complaint):
 
 def test_a_wrong_first_line_is_found_at_once(tmp_path):
     (tmp_path / "manifest.jsonl").write_text("{\n")
-    with pytest.raises(DataError, match="manifest.jsonl:1: not a line of JSON"):
+    with pytest.raises(DataError, match=r"manifest\.jsonl:1: not a line of JSON"):
         read_manifest(tmp_path)
 
 

@@ -75,6 +75,8 @@ def merge(folders: Sequence[Path], out: Path, *, webdataset: bool = False) -> Me
     """
     began = time.monotonic()
     recipe = _agreed(folders, out)
+    if (out / "recipe.yaml").exists():
+        prepare_folder(out, recipe)
     shards = {folder: finished_entries(folder) for folder in folders}
     before = finished_entries(out)
     homes, repeated = _homes(shards)
@@ -155,8 +157,12 @@ def _same_files(key: Key, one: tuple[Path, Entry], other: tuple[Path, Entry]) ->
     places = [folder / entry.audio for folder, entry in (one, other)]
     if all(place.is_file() for place in places):
         labels = [folder / labels_place(entry.audio) for folder, entry in (one, other)]
-        return filecmp.cmp(*places, shallow=False) and filecmp.cmp(*labels, shallow=False)
+        return _same(*places) and _same(*labels)
     return contents(one[0], key, one[1]) == contents(other[0], key, other[1])
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
 
 
 def _bring(key: Key, home: Path, entry: Entry, out: Path) -> str:
