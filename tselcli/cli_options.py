@@ -56,7 +56,7 @@ def refuse_options(context: typer.Context, names: Sequence[str], reason: str) ->
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            options = {one.name: one.opts[-1] for one in context.command.params}
+            options = {one.name: max(one.opts, key=len) for one in context.command.params}
             raise RecipeError(f"{options[name]}: {reason}")
 
 

@@ -39,8 +39,10 @@ FEATURES_EXAMPLES = examples(
     "tsel features /shared/scenes --cache /shared/cache --scheduler tcp://10.0.0.1:8786",
 )
 # Parameters that merging has no use for.
-RENDERING = ("rir", "rir_dir", "corpus", "split", "count", "seed", "jobs", "shard", "scheduler")
-RENDERING += ("overrides",)
+RENDERING = (
+    *("rir", "rir_dir", "corpus", "split", "count", "seed"),
+    *("jobs", "shard", "scheduler", "overrides"),
+)
 NO_JOBS = "is for processes of this machine; a cluster has the workers that it has"
 
 

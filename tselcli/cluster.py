@@ -94,7 +94,7 @@ class Cluster:
     @property
     def workers(self) -> int:
         """How many tasks can be done at a time."""
-        return max(1, sum(self.client.nthreads().values()))
+        return max(1, int(sum(self.client.nthreads().values())))
 
     def check(self, shared: Sequence[Path]) -> None:
         """See that there are workers, that they have this package, and share folders with us.

@@ -9,7 +9,7 @@ from distributed import Worker, WorkerPlugin
 _WORK: dict[str, Callable[[Any], Any]] = {}  # what this worker does, by name
 
 
-class Give(WorkerPlugin):
+class Give(WorkerPlugin):  # type: ignore[misc]
     """Gives a worker what all tasks of a run have in common, once and when it joins."""
 
     def __init__(self, name: str, work: Callable[[Any], Any]) -> None:

@@ -199,8 +199,9 @@ def _fill_scene(job: _Job, number: int) -> list[Found]:
         )
         for source in range(len(scene.sources))
     ]
-    mels = [job.cache.get(key) for key in keys]
-    if any(mel is None for mel in mels):
+    found = [job.cache.get(key) for key in keys]
+    mels = [mel for mel in found if mel is not None]
+    if len(mels) < len(keys):
         torch.set_num_threads(1)
         images = render_scene(scene, job.corpus, job.bank).images
         if scene.array.foa is not None:
@@ -209,6 +210,6 @@ def _fill_scene(job: _Job, number: int) -> list[Found]:
         mels = [stem_mel(image, job.features) for image in images]
         for key, mel in zip(keys, mels, strict=True):
             job.cache.put(key, mel)
-    frames = [0 if mel is None else len(mel) for mel in mels]
+    frames = [len(mel) for mel in mels]
     names = [(source.corpus, source.clip_id) for source in scene.sources]
     return list(zip(keys, names, frames, strict=True))
