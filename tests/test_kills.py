@@ -77,7 +77,7 @@ def kill_again_and_again(folder, arguments, out, what):
         process = start(folder, *arguments)
         while len(list(out.rglob(what))) <= left[-1] and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(moment.uniform(0, 0.3))
+        time.sleep(moment.uniform(0, 0.15))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         left.append(len(list(out.rglob(what))))
@@ -92,7 +92,7 @@ def test_a_simulation_that_was_killed_loses_nothing(whole, tmp_path, form):
     assert left == sorted(left)  # what was whole stayed
     summary = finish(start(tmp_path, *arguments))
     assert summary["rendered"] + summary["kept"] == COUNT
-    assert summary["kept"] >= left[-1] - 2 * 2  # a recording of each worker may lack its line
+    assert summary["kept"] >= left[-1] - 4 * 2  # those that were handed out may lack their lines
     expected = whole / "scenes"
     if form == "webdataset":
         finish(start(tmp_path, "simulate", "--merge", expected, "--out", "e", "--format", form))
@@ -149,6 +149,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_elsewhere(whole, small_disk
     assert contents(tmp_path / "larger") == expected
 
     shutil.rmtree(out)
+    (small_disk / "ballast").write_bytes(bytes(560 * 1024))
     with pytest.raises(DataError, match=r"feature cache \(No space left.*free some space"):
         features(whole / "scenes", jobs=1, cache=small_disk / "cache")
     there = contents(small_disk / "cache")

@@ -94,10 +94,13 @@ def test_a_sorted_manifest_is_left_alone(tmp_path: Path):
 
 
 def test_a_line_that_leads_outside_is_none(tmp_path: Path):
-    finish(tmp_path, "train", 0)
-    add_line(tmp_path, json.dumps({"split": "train", "index": 1, "audio": "../secret.flac"}))
-    add_line(tmp_path, json.dumps({"split": "train", "index": "2", "audio": "audio/2.flac"}))
-    assert finished_scenes(tmp_path, "train") == {0}
+    out = tmp_path / "out"
+    out.mkdir()
+    finish(out, "train", 0)
+    for place in (tmp_path / "secret.flac", out / "dcase" / "secret.csv"):
+        place.write_text("x")
+    add_line(out, json.dumps({"split": "train", "index": 1, "audio": "../secret.flac"}))
+    assert finished_scenes(out, "train") == {0}
 
 
 def test_a_line_that_does_not_fit_on_the_disk_leaves_the_manifest_as_it_was(

@@ -96,6 +96,7 @@ def test_an_interrupted_merge_goes_on(made, parts, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         merge(parts, tmp_path / "out")
     monkeypatch.undo()
+    (tmp_path / "out" / "audio" / ".train_000003.flac.0123abcd.part").write_bytes(b"half")
     done = merge(parts, tmp_path / "out")
     assert (done.merged, done.kept) == (4, 2)
     assert contents(tmp_path / "out") == contents(made / "whole")

@@ -21,6 +21,7 @@ from tselcli.acoustics.folder import (
     differences,
     finished_entries,
     labels_place,
+    leftovers,
     locked,
     prepare_folder,
     read_lines,
@@ -84,6 +85,7 @@ def merge(folders: Sequence[Path], out: Path, *, webdataset: bool = False) -> Me
         _compare(key, (out, before[key]), (homes[key], shards[homes[key]][key]))
     prepare_folder(out, recipe)
     missing = sorted(homes.keys() - before.keys())
+    half_written = leftovers(out) if missing else set()
     with progress_bar("merge", len(homes), "scenes", len(homes) - len(missing)) as step:
         for start in range(0, len(missing), TOGETHER):
             part = missing[start : start + TOGETHER]
@@ -93,6 +95,8 @@ def merge(folders: Sequence[Path], out: Path, *, webdataset: bool = False) -> Me
             for _ in part:
                 step()
     sort_manifest(out)
+    for file in half_written:  # and still is: left by a kill
+        file.unlink(missing_ok=True)
     if webdataset:
         pack(out)
     there = homes.keys() | before.keys()
