@@ -1,5 +1,6 @@
 """Teaching the mask network: mixtures of clips in rooms, and the readout at the end."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from tselcli.calibrating import calibrate, gather
 from tselcli.console import progress_bar
 from tselcli.dataset import Trial, corpus_of, padded_others
 from tselcli.errors import DataError
+from tselcli.features.cache import FeatureCache, content_key, default_cache
 from tselcli.metrics import mae, selection_accuracy
 from tselcli.models.checkpoint import (
     Checkpoint,
@@ -31,6 +33,7 @@ from tselcli.recipe import Recipe
 from tselcli.stems import file_digest
 
 CAPTIONS_AT_ONCE = 512
+PROBE = "a dog barks far away while rain falls on a roof"
 
 
 class MaskTask:
@@ -69,7 +72,7 @@ class MaskTask:
             self.parts = (*self.parts, "lesson")
         self.readout = Readout(recipe.features.n_mels).to(device)
         captions = sorted({caption for stem in stems for caption in stem.clip.captions})
-        table = caption_table(self.text, captions)
+        table = caption_table(self.text, captions, default_cache())
         seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
         rng = np.random.default_rng(seed)
         batch = recipe.train.batch_size
@@ -127,15 +130,29 @@ class MaskTask:
             self.mixer.rng.bit_generator.state = state
 
 
-def caption_table(text: TextEncoder, captions: Sequence[str]) -> dict[str, Tensor]:
-    """Embed all captions before training, some at a time: each (D,), on the CPU."""
+def caption_table(
+    text: TextEncoder, captions: Sequence[str], cache: FeatureCache | None = None
+) -> dict[str, Tensor]:
+    """Embed all captions before training, some at a time: each (D,), on the CPU.
+
+    Args:
+        text: the encoder.
+        captions: without repetition.
+        cache: keeps vectors for the next run; an encoder is known by what it makes of a probe.
+    """
     table: dict[str, Tensor] = {}
+    probe = hashlib.sha256(text.encode([PROBE]).cpu().numpy().tobytes()).hexdigest()
     parts = [
         captions[first:][:CAPTIONS_AT_ONCE] for first in range(0, len(captions), CAPTIONS_AT_ONCE)
     ]
     with progress_bar(f"parts of {len(captions)} captions", len(parts)) as advance:
         for part in parts:
-            table |= zip(part, text.encode(part).cpu(), strict=True)
+            key = content_key(kind="caption-vectors", probe=probe, captions=list(part))
+            known = None if cache is None else cache.get(key)
+            vectors = text.encode(part).cpu() if known is None else torch.from_numpy(known)
+            if cache is not None and known is None:
+                cache.put(key, vectors.numpy())
+            table |= zip(part, vectors, strict=True)
             advance()
     return table
 
