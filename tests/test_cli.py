@@ -201,6 +201,8 @@ def test_simulate_passes_its_arguments_on(spy, tmp_path):
         "seed": 9,
         "jobs": 2,
         "shard": "2/3",
+        "scheduler": None,
+        "webdataset": False,
     }
     assert json.loads(result.stdout) == {"rendered": 4, "out": str(tmp_path)}
 
@@ -221,10 +223,40 @@ def test_every_core_is_used_unless_told(spy, monkeypatch, tmp_path):
     assert [call["jobs"] for call in calls] == [5, 2]
 
 
+def test_a_cluster_and_packing_are_passed_on(spy, tmp_path):
+    calls = spy("simulate", "simulate", result={})
+    cluster = ["--scheduler", "tcp://a:1"]
+    tsel("simulate", "tiny", "--out", tmp_path, *cluster, "--format", "webdataset")
+    assert [(call["scheduler"], call["webdataset"]) for call in calls] == [("tcp://a:1", True)]
+    calls = spy("features", "features", result={})
+    tsel("features", tmp_path, *cluster)
+    assert [call["scheduler"] for call in calls] == ["tcp://a:1"]
+    for command in (["simulate", "tiny", "--out"], ["features"]):
+        result = tsel(*command, tmp_path, *cluster, "--jobs", 2)
+        assert result.exit_code == 2
+        assert "tsel: --jobs: is for processes of this machine" in result.stderr
+
+
+def test_merge_takes_folders_and_refuses_what_it_would_not_follow(spy, tmp_path):
+    calls = spy("merge", "merge", result={"merged": 2})
+    result = tsel("simulate", "--merge", "a", "b", "--out", tmp_path, "--format", "webdataset")
+    assert json.loads(result.stdout) == {"merged": 2}
+    assert calls == [{"folders": [Path("a"), Path("b")], "out": tmp_path, "webdataset": True}]
+    for options in (["--count", 5], ["--set", "seed=3"], ["--rir-dir", "x"], ["-j", 2]):
+        result = tsel("simulate", "--merge", "a", "--out", tmp_path, *options)
+        assert result.exit_code == 2
+        assert "--merge renders nothing; leave it away" in result.stderr
+    result = tsel("simulate", "tiny", "mask", "--out", tmp_path)
+    assert (result.exit_code, len(calls)) == (2, 1)
+    assert "mask: one recipe is enough; --merge takes several folders" in result.stderr
+
+
 def test_features_passes_its_arguments_on(spy, tmp_path):
     calls = spy("features", "features", result={"clips": 2})
     result = tsel("features", tmp_path, "--cache", tmp_path / "cache", "--jobs", 1)
-    assert calls == [{"folder": tmp_path, "jobs": 1, "cache": tmp_path / "cache"}]
+    assert calls == [
+        {"folder": tmp_path, "jobs": 1, "cache": tmp_path / "cache", "scheduler": None}
+    ]
     assert result.stdout == '{"clips": 2}\n'
 
 

@@ -8,13 +8,12 @@ and shows as a traceback.
 
 import io
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from tselcli import cli_doctor, cli_eval, cli_export, cli_localize, cli_serve
+from tselcli import cli_doctor, cli_eval, cli_export, cli_localize, cli_serve, cli_simulate
 from tselcli.cli_data import data_app
 from tselcli.cli_develop import (
     ADAPT_EXAMPLES,
@@ -33,7 +32,6 @@ from tselcli.cli_models import models_app
 from tselcli.cli_options import (
     ALL_CORES,
     CorpusOption,
-    CountOption,
     DataOption,
     Device,
     DeviceOption,
@@ -41,13 +39,8 @@ from tselcli.cli_options import (
     OutFolder,
     Overrides,
     RecipeArgument,
-    Rir,
-    SeedOption,
-    Split,
     examples,
     read_recipe,
-    scenes_of,
-    with_rirs,
 )
 from tselcli.cli_output import print_json, print_text
 from tselcli.cli_recipes import recipes_app
@@ -113,65 +106,8 @@ def _root(
     pass
 
 
-@app.command(
-    epilog=examples(
-        "tsel simulate tiny --split test --count 20 --out scenes/test",
-        "tsel simulate mask --corpus audiocaps:AudioCaps --shard 1/4 --out scenes/train",
-        "tsel simulate --rir real --rir-dir TAU-SRIR_DB --split test --out scenes/real",
-    )
-)
-def simulate(
-    out: OutFolder,
-    recipe: Annotated[
-        str | None,
-        typer.Argument(help="A name of `tsel recipes ls`, or a YAML file; mask or real if none."),
-    ] = None,
-    rir: Annotated[
-        Rir | None, typer.Option(help="Room impulse responses; default: the recipe's.")
-    ] = None,
-    rir_dir: Annotated[
-        Path | None, typer.Option(help="Of TAU-SRIR DB, or a SOFA file: --rir real.")
-    ] = None,
-    corpus: CorpusOption = None,
-    split: Annotated[Split, typer.Option(help="Part of the corpus.")] = Split.train,
-    count: CountOption = None,
-    seed: SeedOption = None,
-    jobs: JobsOption = ALL_CORES,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Only part I (1 to N) of N, for a cluster.")
-    ] = None,
-    overrides: Overrides = None,
-) -> None:
-    """Render scenes into a folder: recordings, a manifest and DCASE labels.
-
-    The same command continues an interrupted run.
-    """
-    from tselcli.commands.simulate import simulate
-
-    recipe = recipe or ("real" if rir is Rir.real or rir_dir else "mask")
-    loaded = read_recipe(recipe, with_rirs(overrides, rir, rir_dir), corpus)
-    summary = simulate(
-        loaded,
-        out,
-        split=split.value,
-        count=scenes_of(loaded, split.value) if count is None else count,
-        seed=seed,
-        jobs=jobs,
-        shard=shard,
-    )
-    print_json(summary)
-
-
-@app.command(epilog=examples("tsel features scenes/train"))
-def features(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of `tsel simulate`.")],
-    jobs: JobsOption = ALL_CORES,
-    cache: Annotated[Path | None, typer.Option(help="Where features are kept.")] = None,
-) -> None:
-    """Compute the features of a folder ahead of training."""
-    from tselcli.commands.features import features
-
-    print_json(features(folder, jobs=jobs, cache=cache))
+app.command(epilog=cli_simulate.EXAMPLES)(cli_simulate.simulate)
+app.command(epilog=cli_simulate.FEATURES_EXAMPLES)(cli_simulate.features)
 
 
 @app.command(

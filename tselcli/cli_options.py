@@ -45,6 +45,21 @@ def processes(wanted: int) -> int:
     return os.cpu_count() or 1
 
 
+def refuse_options(context: typer.Context, names: Sequence[str], reason: str) -> None:
+    """Refuse options that were given and would not be followed.
+
+    Raises:
+        RecipeError: one of the parameters ``names`` was given on the command line.
+    """
+    from tselcli.errors import RecipeError
+
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            options = {one.name: max(one.opts, key=len) for one in context.command.params}
+            raise RecipeError(f"{options[name]}: {reason}")
+
+
 def examples(*lines: str) -> str:
     """Write the closing lines of a help text: commands that can be run as they stand."""
     return "\n\n".join(["Examples:", *(f"  {line}" for line in lines)])
@@ -83,6 +98,13 @@ def with_rirs(overrides: Sequence[str] | None, rir: Rir | None, folder: Path | N
     if folder is not None:
         given.append(f"scene.measured.folder={json.dumps(str(folder))}")
     return given
+
+
+class SceneFormat(str, enum.Enum):
+    """How a folder keeps its scenes."""
+
+    files = "files"
+    webdataset = "webdataset"
 
 
 class Device(str, enum.Enum):
@@ -149,8 +171,18 @@ JobsOption = Annotated[
     typer.Option("--jobs", "-j", min=0, callback=processes, help="Processes; 0 is one per core."),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder to write.")]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Dask scheduler, as tcp://HOST:8786, whose workers work instead of processes here. "
+        "All machines must share the folder written to, and the sounds, under the same names.",
+    ),
+]
 SeedOption = Annotated[
     int | None, typer.Option(min=0, help="Of the scenes; default: the recipe's.")
 ]
 CountOption = Annotated[int | None, typer.Option(min=1, help="Scenes; default: the recipe's.")]
-DataOption = Annotated[Path | None, typer.Option(help="A folder of `tsel simulate`.")]
+DataOption = Annotated[
+    Path | None, typer.Option(help="A folder of `tsel simulate`, or of such shards.")
+]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.acoustics.manifest import expand_positions, read_manifest
+from tselcli.acoustics.manifest import SceneList, expand_positions, read_manifest
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import Scene, Source, draw_scene
@@ -173,11 +173,27 @@ def anything_moves(trials: Iterator[Trial]) -> tuple[bool, Iterator[Trial]]:
     return any(trial.frames.moves for trial in first), itertools.chain(first, trials)
 
 
-def folder_trials(folder: Path) -> tuple[int, Iterator[Trial]]:
-    """Read the recordings of a folder: their number, and the trials one by one.
+@dataclass(frozen=True)
+class FolderTrials:
+    """The recordings of a folder, each read when it is asked for, so that any number fits.
+
+    Attributes:
+        scenes: with the places of their recordings.
+    """
+
+    scenes: SceneList
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return (Trial(scene, read_audio(path)[0]) for scene, path in self.scenes)
+
+
+def folder_trials(folder: Path) -> FolderTrials:
+    """Open the recordings of a folder of ``tsel simulate``.
 
     Raises:
-        DataError: no manifest, or (while reading) a recording that cannot be read.
+        DataError: neither manifest nor shards, or nothing in them.
     """
-    scenes = read_manifest(folder)
-    return len(scenes), (Trial(scene, read_audio(path)[0]) for scene, path in scenes)
+    return FolderTrials(read_manifest(folder))

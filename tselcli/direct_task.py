@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class DirectTask:
     Args:
         recipe: the experiment.
         folder: recordings to train on; None renders new ones for every batch.
-        validation: examples to judge by.
+        validation: examples to judge by, gone through once an epoch.
         semantics: the frozen encoders.
         device: where to train.
         jobs: processes that render.
@@ -42,7 +42,7 @@ class DirectTask:
         self,
         recipe: Recipe,
         folder: FolderExamples | None,
-        validation: Sequence[Example],
+        validation: Iterable[Example],
         semantics: Semantics,
         device: torch.device,
         jobs: int = 2,
@@ -52,7 +52,8 @@ class DirectTask:
         self.recipe, self.folder, self.validation = recipe, folder, validation
         self.semantics, self.device, self.jobs = semantics, device, jobs
         self.rank, self.world = rank
-        self.sizes = semantics.sizes(len(validation[0].scene.array.mics))
+        first = next(iter(validation))
+        self.sizes = semantics.sizes(len(first.scene.array.mics))
         self.net: nn.Module = build_fusion(recipe, self.sizes).to(device)
         self.batches = 0  # drawn so far, by each process
         self._source: Iterator[Example] | None = None
@@ -115,17 +116,19 @@ class DirectTask:
             ``val_mae_deg``, the mean over clips of the mean over frames in which the target
             sounds (paper, equation 9), and ``val_selection``, by the mean posterior of a clip.
         """
-        errors, answers = [], []
-        for start in range(0, len(self.validation), VALIDATION_BATCH):
-            part = self.validation[start : start + VALIDATION_BATCH]
+        errors, answers = list[float](), list[float]()
+        targets, further = list[float](), list[tuple[float, ...]]()
+        examples = iter(self.validation)
+        while part := list(itertools.islice(examples, VALIDATION_BATCH)):
             logits, _, weight = self._ask(net, part)
             posterior = torch.softmax(logits.float(), dim=-1).cpu().numpy()
             for k, example in enumerate(part):
                 errors.append(_frame_error(posterior[k], example, weight[k].cpu().numpy()))
                 whole = posterior[k] if posterior[k].ndim == 1 else posterior[k].mean(axis=0)
                 answers.append(float(AZIMUTHS[int(whole.argmax())]))
-        truth = np.array([example.azimuths(1)[0] for example in self.validation])
-        others = padded_others(_others(example) for example in self.validation)
+                targets.append(float(example.azimuths(1)[0]))
+                further.append(_others(example))
+        truth, others = np.array(targets), padded_others(further)
         chosen = selection_accuracy(np.array(answers), truth, others)
         return {
             "val_mae_deg": float(np.mean(errors)),

@@ -14,7 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tselcli.acoustics.manifest import expand_positions, read_manifest, scene_to_json
+from tselcli.acoustics.manifest import (
+    SceneList,
+    expand_positions,
+    read_manifest,
+    scene_to_json,
+)
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import Scene, draw_scene
@@ -25,7 +30,7 @@ from tselcli.corpora.clip import Corpus
 from tselcli.dataset import corpus_of
 from tselcli.features.cache import FeatureCache, content_key
 from tselcli.features.gcc import clip_gcc
-from tselcli.processes import spread
+from tselcli.processes import Executor, spread
 from tselcli.recipe import Recipe
 from tselcli.sections import FeatureRecipe
 
@@ -103,9 +108,13 @@ def _render(
 
 @dataclass(frozen=True)
 class FolderExamples:
-    """The recordings of a folder of ``tsel simulate``; correlations come from the cache."""
+    """The recordings of a folder of ``tsel simulate``; correlations come from the cache.
 
-    scenes: tuple[tuple[Scene, Path], ...]
+    When all of them are there, the cache says so under the hash of the scenes and the analysis:
+    later runs begin at once, and compute what is gone or damaged when they come to it.
+    """
+
+    scenes: SceneList
     features: FeatureRecipe
     cache: FeatureCache
     listen: bool
@@ -114,15 +123,18 @@ class FolderExamples:
     def open(
         cls, folder: Path, features: FeatureRecipe, cache: FeatureCache, listen: bool = False
     ) -> "FolderExamples":
-        """Read the manifest of a folder.
+        """Open the scenes of a folder.
 
         Raises:
-            DataError: there is none.
+            DataError: there are none.
         """
-        return cls(tuple(read_manifest(folder)), features, cache, listen)
+        return cls(read_manifest(folder.absolute()), features, cache, listen)
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self.example(number) for number in range(len(self)))
 
     def example(self, number: int) -> Example:
         """Read one recording; what the cache lacks is computed and kept.
@@ -131,6 +143,11 @@ class FolderExamples:
             DataError: the recording cannot be read.
         """
         scene, path = self.scenes[number]
+        mono = read_audio(path)[0].mean(axis=0) if self.listen else None
+        return Example(scene, self.correlations(scene, path), mono)
+
+    def correlations(self, scene: Scene, path: Path) -> npt.NDArray[np.float16]:
+        """Find the correlations (P, T, L) of a recording, or compute them."""
         key = content_key(
             kind="clip-gcc",
             version=VERSION,
@@ -138,23 +155,37 @@ class FolderExamples:
             features=self.features.model_dump(mode="json"),
         )
         gcc = self.cache.get(key)
-        signal = None
-        if gcc is None or self.listen:
+        if gcc is None:
             signal, rate = read_audio(path)
-            if gcc is None:
-                gcc = clip_gcc(signal, rate, self.features)
-                self.cache.put(key, gcc)
-        mono = signal.mean(axis=0) if self.listen and signal is not None else None
-        return Example(scene, gcc, mono)
+            gcc = clip_gcc(signal, rate, self.features)
+            self.cache.put(key, gcc)
+        return gcc
 
-    def fill(self, jobs: int) -> Iterator[int]:
+    def frames(self) -> int | None:
+        """Count the frames of all recordings; None where not all are computed."""
+        record = self.cache.get(self._record_key())
+        return None if record is None else int(record[0])
+
+    def fill(self, jobs: int, executor: Executor | None = None) -> Iterator[int]:
         """Compute what the cache lacks; yields the number of frames of each recording."""
-        return spread(partial(_fill, self), range(len(self)), jobs)
+        total = 0
+        for count in spread(partial(_fill, self), range(len(self)), jobs, executor):
+            total += count
+            yield count
+        self.cache.put(self._record_key(), np.array([total], dtype=np.int64))
+
+    def _record_key(self) -> str:
+        return content_key(
+            kind="folder-gcc",
+            version=VERSION,
+            scenes=self.scenes.digest(),
+            features=self.features.model_dump(mode="json"),
+        )
 
 
 def _fill(folder: FolderExamples, number: int) -> int:
     torch.set_num_threads(1)
-    return int(folder.example(number).gcc.shape[1])
+    return int(folder.correlations(*folder.scenes[number]).shape[1])
 
 
 def label_frames(duration_s: float) -> int:

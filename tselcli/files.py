@@ -1,10 +1,16 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tselcli.errors import DataError
+
+PART = ".part"  # how the name of a file ends that is being written
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -20,21 +26,50 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    temporary = path
     try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        ordinary = not path.exists() or stat.S_ISREG(path.stat().st_mode)
+        if not ordinary:
             path.write_bytes(content)
             return
-        path = Path(os.path.realpath(path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with replacing(Path(os.path.realpath(path))) as temporary:
         temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the name of a new file beside ``path`` that takes its place when all went well.
+
+    The name belongs to this call alone, so that several processes may write one file. Folders
+    above it are made; after an error nothing is left.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
-        if temporary != path:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise DataError(f"{path}: cannot be written ({reason}); choose another place") from error
+
+
+def is_leftover(name: str) -> bool:
+    """Say whether a file's name is one that `replacing` gives while it writes."""
+    return name.startswith(".") and name.endswith(PART)
+
+
+def unwritable(path: Path, error: OSError) -> DataError:
+    """Say why a file cannot be written."""
+    reason = error.strerror or str(error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    way_out = "free some space or choose another place" if full else "choose another place"
+    return DataError(f"{path}: cannot be written ({reason}); {way_out}")
 
 
 def make_folder(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Teaching the mask network: mixtures of clips in rooms, and the readout at the end."""
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tselcli.calibrating import calibrate, gather
 from tselcli.console import progress_bar
 from tselcli.dataset import Trial, corpus_of, padded_others
 from tselcli.errors import DataError
+from tselcli.features.cache import FeatureCache, content_key, default_cache
 from tselcli.metrics import mae, selection_accuracy
 from tselcli.models.checkpoint import (
     Checkpoint,
@@ -24,7 +26,7 @@ from tselcli.models.checkpoint import (
 from tselcli.models.lessons import load_lessons
 from tselcli.models.localizer import Localizer
 from tselcli.models.matching import Matching
-from tselcli.models.mixer import Mixer, Stem
+from tselcli.models.mixer import Mixer, Stems
 from tselcli.models.protocols import TextEncoder
 from tselcli.models.readout import Readout
 from tselcli.models.training import batch_loss, cell_evidence, fit_readout
@@ -32,6 +34,7 @@ from tselcli.recipe import Recipe
 from tselcli.stems import file_digest
 
 CAPTIONS_AT_ONCE = 512
+PROBE = "a dog barks far away while rain falls on a roof"
 
 
 class MaskTask:
@@ -40,7 +43,7 @@ class MaskTask:
     Args:
         recipe: the experiment.
         stems: clips in rooms, to mix.
-        trials: validation scenes.
+        trials: validation scenes, gone through once an epoch.
         text: the frozen text encoder, on the device.
         device: where to train.
         rank: of this process, for mixtures of its own.
@@ -51,8 +54,8 @@ class MaskTask:
     def __init__(
         self,
         recipe: Recipe,
-        stems: Sequence[Stem],
-        trials: Sequence[Trial],
+        stems: Stems,
+        trials: Iterable[Trial],
         text: TextEncoder,
         device: torch.device,
         rank: int = 0,
@@ -70,7 +73,7 @@ class MaskTask:
             self.parts = (*self.parts, "lesson")
         self.readout = Readout(recipe.features.n_mels).to(device)
         captions = sorted({caption for stem in stems for caption in stem.clip.captions})
-        table = caption_table(self.text, captions)
+        table = caption_table(self.text, captions, default_cache())
         seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
         rng = np.random.default_rng(seed)
         batch = recipe.train.batch_size
@@ -128,20 +131,34 @@ class MaskTask:
             self.mixer.rng.bit_generator.state = state
 
 
-def caption_table(text: TextEncoder, captions: Sequence[str]) -> dict[str, Tensor]:
-    """Embed all captions before training, some at a time: each (D,), on the CPU."""
+def caption_table(
+    text: TextEncoder, captions: Sequence[str], cache: FeatureCache | None = None
+) -> dict[str, Tensor]:
+    """Embed all captions before training, some at a time: each (D,), on the CPU.
+
+    Args:
+        text: the encoder.
+        captions: without repetition.
+        cache: keeps vectors for the next run; an encoder is known by what it makes of a probe.
+    """
     table: dict[str, Tensor] = {}
+    probe = hashlib.sha256(text.encode([PROBE]).cpu().numpy().tobytes()).hexdigest()
     parts = [
         captions[first:][:CAPTIONS_AT_ONCE] for first in range(0, len(captions), CAPTIONS_AT_ONCE)
     ]
     with progress_bar(f"parts of {len(captions)} captions", len(parts)) as advance:
         for part in parts:
-            table |= zip(part, text.encode(part).cpu(), strict=True)
+            key = content_key(kind="caption-vectors", probe=probe, captions=list(part))
+            known = None if cache is None else cache.get(key)
+            vectors = text.encode(part).cpu() if known is None else torch.from_numpy(known)
+            if cache is not None and known is None:
+                cache.put(key, vectors.numpy())
+            table |= zip(part, vectors, strict=True)
             advance()
     return table
 
 
-def _lessons(recipe: Recipe, stems: Sequence[Stem]) -> dict[str, Tensor]:
+def _lessons(recipe: Recipe, stems: Stems) -> dict[str, Tensor]:
     """Find what the teacher made of the clips, by id; empty without a teacher.
 
     Raises:
@@ -161,16 +178,15 @@ def _lessons(recipe: Recipe, stems: Sequence[Stem]) -> dict[str, Tensor]:
     return found
 
 
-def validate(localizer: Any, trials: Sequence[Trial]) -> dict[str, float]:
+def validate(localizer: Any, trials: Iterable[Trial]) -> dict[str, float]:
     """Ask for the target of every trial: mean error in degrees, and how often it was chosen."""
-    found = np.array(
-        [
-            localizer.locate(t.signal, t.scene.sample_rate, [t.query], t.array)[0].azimuth_deg
-            for t in trials
-        ]
-    )
-    truth = np.array([trial.azimuth_deg for trial in trials])
-    others = padded_others(trial.others_deg for trial in trials)
+    answers, targets, further = [], [], []
+    for trial in trials:  # once: those of a folder are read anew each time
+        question = (trial.signal, trial.scene.sample_rate, [trial.query], trial.array)
+        answers.append(localizer.locate(*question)[0].azimuth_deg)
+        targets.append(trial.azimuth_deg)
+        further.append(trial.others_deg)
+    found, truth, others = np.array(answers), np.array(targets), padded_others(further)
     chosen = selection_accuracy(found, truth, others)
     return {
         "val_mae_deg": mae(found, truth),

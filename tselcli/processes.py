@@ -4,9 +4,9 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tselcli.errors import DataError
 
@@ -17,7 +17,31 @@ AHEAD = 4  # tasks handed out in advance per worker, so that results do not pile
 _WORK: list[Callable[[Any], Any]] = []  # in a worker process: what it does
 
 
-def spread(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[Result]:
+class Promise(Protocol):
+    """What becomes of a task: the part of `concurrent.futures.Future` that is used here."""
+
+    def result(self) -> Any:
+        """Wait for the task; gives its result, or raises what it raised."""
+        ...
+
+
+class Executor(Protocol):
+    """Whoever does tasks: the part of `concurrent.futures.Executor` that is used here.
+
+    An executor of the standard library will do, and so will those of others, of MPI for example.
+    """
+
+    def submit(self, work: Callable[[Any], Any], task: Any, /) -> Promise:
+        """Have ``work(task)`` done, sooner or later and somewhere."""
+        ...
+
+
+def spread(
+    work: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    jobs: int,
+    executor: Executor | None = None,
+) -> Iterator[Result]:
     """Do all tasks, in this process or in several, and yield the results in order.
 
     Workers are fresh processes (spawned), get ``work`` once, and leave Ctrl-C to this one.
@@ -25,11 +49,15 @@ def spread(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> 
     Args:
         work: a function of a module, or a partial of one; sent to the workers.
         tasks: what it is called with.
-        jobs: processes; 1 works here.
+        jobs: processes; 1 works here. With an executor: how many workers it has.
+        executor: who does the tasks instead; whoever gave it shuts it down.
 
     Raises:
         DataError: a worker was killed.
     """
+    if executor is not None:
+        yield from _in_order(lambda task: executor.submit(work, task), tasks, AHEAD * jobs)
+        return
     if jobs <= 1 or len(tasks) <= 1:
         yield from map(work, tasks)
         return
@@ -39,14 +67,8 @@ def spread(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> 
         initializer=_start,
         initargs=(work,),
     )
-    waiting: deque[Future[Result]] = deque()
     try:
-        for task in tasks:
-            waiting.append(pool.submit(_do, task))
-            if len(waiting) >= AHEAD * jobs:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _in_order(lambda task: pool.submit(_do, task), tasks, AHEAD * jobs)
     except BrokenProcessPool as error:
         raise DataError(
             "a worker process was killed, perhaps for want of memory; "
@@ -54,6 +76,19 @@ def spread(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> 
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    submit: Callable[[Task], Promise], tasks: Sequence[Task], ahead: int
+) -> Iterator[Any]:
+    """Hand out some tasks in advance, and yield the results in the order of the tasks."""
+    waiting: deque[Promise] = deque()
+    for task in tasks:
+        waiting.append(submit(task))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _start(work: Callable[[Any], Any]) -> None:

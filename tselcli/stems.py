@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,12 @@ import numpy.typing as npt
 import torch
 
 from tselcli.acoustics.geometry import turn
-from tselcli.acoustics.manifest import read_manifest, scene_to_json
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.places import MeasuredRoom, draw_place
-from tselcli.acoustics.render import convolve, render_scene
+from tselcli.acoustics.render import convolve
 from tselcli.acoustics.rirs import Room, shoebox_rirs
-from tselcli.acoustics.scene import Scene, scene_rng
+from tselcli.acoustics.scene import scene_rng
 from tselcli.acoustics.tracks import bank_of, draw_measured, measured_rirs
-from tselcli.corpora.audio import resample
 from tselcli.corpora.clip import Clip, Corpus, read_clip
 from tselcli.dataset import corpus_of
 from tselcli.errors import DataError
@@ -32,7 +29,7 @@ from tselcli.features.cache import FeatureCache, content_key
 from tselcli.features.stft import mel_bands, mel_power, reference_power, stft
 from tselcli.models.mixer import Stem
 from tselcli.processes import spread
-from tselcli.recipe import Recipe, load_recipe
+from tselcli.recipe import Recipe
 from tselcli.sections import FeatureRecipe, MotionRecipe
 
 PLACES_PER_ROOM = 4
@@ -189,79 +186,3 @@ def _at_speed(sound: npt.NDArray[Any], speed: float) -> npt.NDArray[Any]:
 
     ratio = Fraction(1 / speed).limit_denominator(20)
     return np.asarray(resample_poly(sound, ratio.numerator, ratio.denominator), dtype=np.float32)
-
-
-def folder_stems(
-    features: FeatureRecipe, folder: Path, cache: FeatureCache, jobs: int
-) -> tuple[int, Parts]:
-    """Make (or find in the cache) the stems of all sources of a simulated folder.
-
-    The scenes are rendered again from the manifest, source by source.
-
-    Args:
-        features: analysis.
-        folder: of ``tsel simulate``.
-        cache: where stems are kept.
-        jobs: processes.
-
-    Returns:
-        How many scenes there are, and the stems of each.
-
-    Raises:
-        DataError: no manifest, scenes of several splits, or a sound that is gone.
-    """
-    scenes = [scene for scene, _ in read_manifest(folder)]
-    splits = {scene.split for scene in scenes}
-    if len(splits) != 1:
-        raise DataError(f"{folder}: holds the splits {sorted(splits)}; train on a folder of one")
-    recipe = load_recipe(str(folder / "recipe.yaml"))
-    given = corpus_of(recipe, splits.pop()), bank_of(recipe.scene)
-    return len(scenes), _scenes(features, *given, cache, scenes, jobs)
-
-
-def _scenes(
-    features: FeatureRecipe,
-    corpus: Corpus,
-    bank: RirBank | None,
-    cache: FeatureCache,
-    scenes: list[Scene],
-    jobs: int,
-) -> Parts:
-    clips = {(clip.source, clip.id): clip for clip in corpus.clips}
-    work = partial(_fill_scene, features, corpus, bank, cache)
-    for scene, keys in zip(scenes, spread(work, scenes, jobs), strict=True):
-        mels = [cache.get(key) for key in keys]
-        yield [
-            Stem(clips[source.corpus, source.clip_id], mel)
-            for source, mel in zip(scene.sources, mels, strict=True)
-            if mel is not None
-        ]
-
-
-def _fill_scene(
-    features: FeatureRecipe,
-    corpus: Corpus,
-    bank: RirBank | None,
-    cache: FeatureCache,
-    scene: Scene,
-) -> list[str]:
-    """Compute what the cache lacks of one scene; gives the key of each source."""
-    keys = [
-        content_key(
-            kind="scene-stem",
-            version=STEM_VERSION,
-            scene=scene_to_json(scene),
-            source=number,
-            features=features.model_dump(mode="json"),
-        )
-        for number in range(len(scene.sources))
-    ]
-    if any(cache.get(key) is None for key in keys):
-        torch.set_num_threads(1)
-        images = render_scene(scene, corpus, bank).images
-        if scene.array.foa is not None:
-            images = images[:, :1]  # W, which is what the localizer looks at
-        images = resample(images, scene.sample_rate, features.sample_rate)
-        for key, image in zip(keys, images, strict=True):
-            cache.put(key, stem_mel(image, features))
-    return keys

@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -129,7 +130,8 @@ def test_a_manifest_is_read_with_its_audio_paths(scene, tmp_path):
     lines = [scene_line(replace(scene, index=n), f"audio/{n}.flac") for n in range(3)]
     (tmp_path / "manifest.jsonl").write_text("".join(f"{line}\n" for line in lines))
     scenes = read_manifest(tmp_path)
-    assert scenes == read_manifest(tmp_path / "manifest.jsonl")
+    assert list(scenes) == list(read_manifest(tmp_path / "manifest.jsonl"))
+    assert len(scenes) == 3
     assert [read.index for read, _ in scenes] == [0, 1, 2]
     assert scenes[2][1] == tmp_path / "audio" / "2.flac"
 
@@ -148,8 +150,42 @@ def test_a_manifest_is_read_with_its_audio_paths(scene, tmp_path):
 def test_a_bad_line_is_named_by_its_number(scene, tmp_path, line, complaint):
     good = scene_line(scene, "audio/a.flac")
     (tmp_path / "manifest.jsonl").write_text(f"{good}\n{line}\n")
+    scenes = read_manifest(tmp_path)
+    assert scenes[0][0] == scene
     with pytest.raises(DataError, match=complaint):
+        scenes[1]
+
+
+def test_a_wrong_first_line_is_found_at_once(tmp_path):
+    (tmp_path / "manifest.jsonl").write_text("{\n")
+    with pytest.raises(DataError, match=r"manifest\.jsonl:1: not a line of JSON"):
         read_manifest(tmp_path)
+
+
+def test_a_line_is_what_ends_with_a_newline_whatever_a_caption_holds(scene, tmp_path):
+    odd = replace(scene.sources[0], caption="one\u2028two\x85three")
+    scenes = [replace(scene, sources=(odd, *scene.sources[1:])), scene]
+    lines = [scene_line(one, "a.flac") for one in scenes]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines), newline="")
+    assert [read for read, _ in read_manifest(tmp_path)] == scenes
+
+
+def test_the_digest_follows_every_byte(scene, tmp_path):
+    path, line = tmp_path / "manifest.jsonl", scene_line(scene, "a.flac")
+    path.write_text(f"{line}\n{line}\n")
+    before = read_manifest(path).digest()
+    assert read_manifest(tmp_path).digest() == before
+    path.write_text(f"{line}\n{line.replace('a.flac', 'b.flac')}\n")
+    assert read_manifest(path).digest() != before
+
+
+def test_scenes_are_not_read_before_they_are_asked_for(scene, tmp_path):
+    """Of many lines only the first is parsed, and what is kept is a few numbers a line."""
+    line = scene_line(scene, "a.flac")
+    (tmp_path / "manifest.jsonl").write_text(f"{line}\n" + "nonsense\n" * 20_000)
+    scenes = read_manifest(tmp_path)
+    assert len(scenes) == 20_001
+    assert len(pickle.dumps(scenes)) < 30 * len(scenes)
 
 
 def test_a_missing_or_empty_manifest_is_explained(tmp_path):
@@ -159,7 +195,7 @@ def test_a_missing_or_empty_manifest_is_explained(tmp_path):
     with pytest.raises(DataError, match="holds no scene"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="not a text file"):
+    with pytest.raises(DataError, match="not text"):
         read_manifest(tmp_path)
 
 

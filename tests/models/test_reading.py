@@ -18,6 +18,7 @@ from tselcli.commands.export import export
 from tselcli.commands.localize import localize
 from tselcli.commands.train import train
 from tselcli.errors import CheckpointError, DataError
+from tselcli.features.cache import FeatureCache
 from tselcli.mask_task import caption_table
 from tselcli.models.checkpoint import load_checkpoint, save_checkpoint
 from tselcli.models.direct_checkpoint import open_localizer
@@ -252,3 +253,16 @@ def test_adapt_refuses_clips_without_number(recipe, tmp_path, monkeypatch):
     short = {"captions": [], "steps": 1, "batches": 1, "device": "cpu", "jobs": 1}
     with pytest.raises(DataError, match=r"^audiocaps:.*: 4 kinds of sound.*up to 3; take a corpus"):
         adapt("mask-compact", tmp_path / "x.safetensors", recipe=recipe, **short)
+
+
+def test_a_table_of_captions_is_kept_for_the_next_run(text_encoder, tmp_path):
+    cache, captions = FeatureCache(tmp_path), [f"sound {number}" for number in range(5)]
+    first = caption_table(text_encoder, captions, cache)
+    encode, asked = text_encoder.encode, []
+    text_encoder.encode = lambda texts: asked.append(list(texts)) or encode(texts)
+    try:
+        again = caption_table(text_encoder, captions, cache)
+    finally:
+        del text_encoder.encode
+    assert [len(texts) for texts in asked] == [1]  # the probe
+    assert all(torch.equal(again[caption], first[caption]) for caption in captions)

@@ -29,7 +29,8 @@ def bank_of(recipe: SceneRecipe) -> RirBank | None:
     if recipe.measured is None:
         return None
     rules = recipe.measured
-    bank = open_bank(Path(rules.folder), rules.channels, rules.azimuth)
+    folder = Path(rules.folder).absolute()  # for workers with another working folder
+    bank = open_bank(folder, rules.channels, rules.azimuth)
     return bank if rules.mics is None else choose_mics(bank, rules.mics)
 
 

@@ -21,6 +21,7 @@ under the true ratio mask. The result, which ``eval.json`` holds:
     tracks              one a scene: truth and answers in every 100 ms
 """
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -168,17 +169,15 @@ def _trials(
     images: bool,
 ) -> tuple[int, Iterator[Trial]]:
     if data is not None:
-        starss = is_starss(data)
-        total, trials = starss_trials(data, split) if starss else folder_trials(data)
+        if is_starss(data):
+            total, trials = starss_trials(data, split)
+        else:
+            recordings = folder_trials(data)
+            total, trials = len(recordings), iter(recordings)
         total = total if count is None else min(count, total)
-        return total, _first(trials, total)
+        return total, itertools.islice(trials, total)
     total = recipe.eval.count if count is None else count
     return total, fresh_trials(recipe, split, _seed(recipe, seed), total, jobs, images)
-
-
-def _first(trials: Iterator[Trial], count: int) -> Iterator[Trial]:
-    for _, trial in zip(range(count), trials, strict=False):
-        yield trial
 
 
 def _rows(scenes: list[dict[str, Any]], line_deg: float | None) -> list[dict[str, Any]]:

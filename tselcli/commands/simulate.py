@@ -4,6 +4,8 @@
     OUT/manifest.jsonl               one line per scene, in order: the proof that it is complete
     OUT/audio/train_000000.flac      the recording
     OUT/dcase/train_000000.csv       frame,class,source,azimuth,elevation
+    OUT/audio/012/...                each further thousand of scenes, and of labels in dcase
+    OUT/shards/train-000012.tar      instead of both, packed: `tselcli.acoustics.packing`
 
 Scenes do not depend on each other, so an interrupted run is continued by the same command, a
 cluster renders a shard per machine into one folder, and the bytes are the same whatever the
@@ -14,27 +16,39 @@ import os
 import re
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tselcli.acoustics.folder import add_line, finished_scenes, sort_manifest
-from tselcli.acoustics.manifest import MANIFEST, dcase_text, scene_line
+from tselcli.acoustics.folder import (
+    add_line,
+    audio_place,
+    finished_scenes,
+    labels_place,
+    leftovers,
+    prepare_folder,
+    sort_manifest,
+)
+from tselcli.acoustics.manifest import dcase_text, scene_line
 from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.packing import pack
 from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.scene import SPLITS, Scene, draw_scene
 from tselcli.acoustics.tracks import bank_of
+from tselcli.cluster import crew
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import write_audio
 from tselcli.corpora.captions import open_corpora
-from tselcli.corpora.clip import Corpus
+from tselcli.corpora.clip import Corpus, with_full_paths
 from tselcli.errors import DataError, RecipeError
-from tselcli.files import write_text_atomically
-from tselcli.processes import spread
-from tselcli.recipe import Recipe, load_recipe, recipe_to_yaml
+from tselcli.files import make_folder, write_text_atomically
+from tselcli.processes import Executor, spread
+from tselcli.recipe import Recipe
 
 MAX_SHOWN = 5  # problems listed in the last message
 MAX_COUNT = 1_000_000  # file names have six digits
+MOVING = "moving"  # beside kinds of noise, in counts
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,8 @@ def simulate(
     jobs: int = 1,
     shard: str | None = None,
     corpus: str | None = None,
+    scheduler: str | None = None,
+    webdataset: bool = False,
 ) -> Summary:
     """Render the scenes 0 to ``count`` - 1 of a split that are not there yet.
 
@@ -105,42 +121,66 @@ def simulate(
         jobs: worker processes; 0 is one per processor.
         shard: "i/n" renders only the scenes i-1, i-1+n, i-1+2n and so on.
         corpus: replaces the sources of the recipe.
+        scheduler: address of a Dask cluster that works instead of processes of this machine;
+            its workers must see the folder and the sounds under the same names.
+        webdataset: pack the scenes into tar files in the end.
 
     Raises:
         RecipeError: an option makes no sense, or the folder holds something else.
-        DataError: the corpus, the measured rooms or the folder cannot be used; or, at the end,
-            scenes were left out because a clip or a response of theirs cannot be read.
+        DataError: the corpus, the measured rooms, the folder or the cluster cannot be used; or,
+            at the end, scenes were left out because a clip or a response of theirs cannot be
+            read.
     """
     began = time.monotonic()
     indices = _indices(split, count, shard)
     if jobs < 0:
         raise RecipeError(f"jobs {jobs}: must not be negative; 0 uses every processor")
     recipe = _resolve(recipe, seed, corpus)
-    sounds = open_corpora([recipe.corpus.source, *recipe.corpus.also], split)
+    if shard is not None and webdataset:
+        raise RecipeError(f"shard {shard}: packs no scenes; render all, then --merge packs them")
+    sounds = with_full_paths(open_corpora([recipe.corpus.source, *recipe.corpus.also], split))
     bank = bank_of(recipe.scene)
-    _prepare(out, recipe)
+    prepare_folder(out, recipe)
     done = finished_scenes(out, split)
     missing = [index for index in indices if index not in done]
-    job = _Job(recipe, sounds, bank, out, split, recipe.seed)
-    problems, noises, moving = [], Counter[str](), 0
+    job = _Job(recipe, sounds, bank, out.absolute(), split, recipe.seed)
+    with crew(scheduler, jobs or os.cpu_count() or 1, [out]) as workers:
+        problems, counted = _render_all(job, missing, len(indices) - len(missing), *workers)
+    if webdataset:
+        pack(out)
+    if problems:
+        raise DataError(_complaint(out, problems, len(missing)))
+    kept = len(indices) - len(missing)
+    moving = counted.pop(MOVING, 0)
+    seconds = time.monotonic() - began
+    return Summary(out, split, len(missing), kept, moving, dict(counted), seconds)
+
+
+def _render_all(
+    job: _Job, missing: list[int], kept: int, jobs: int, executor: Executor | None
+) -> tuple[list[str], Counter[str]]:
+    """Render scenes and add their lines; gives problems, and counts of noise and motion."""
+    half_written = leftovers(job.out) if missing else set()
+    problems, counted = list[str](), Counter[str]()
     try:
-        with progress_bar("simulate", len(indices), "scenes", len(indices) - len(missing)) as step:
-            for outcome in spread(partial(_render, job), missing, jobs or os.cpu_count() or 1):
+        with progress_bar("simulate", kept + len(missing), "scenes", kept) as step:
+            for outcome in spread(partial(_render, job), missing, jobs, executor):
                 if outcome.problem:
                     problems.append(outcome.problem)
                     step(complaint=f"left out: {outcome.problem}")
                 else:
-                    add_line(out, outcome.line)
-                    noises[outcome.noise] += 1
-                    moving += outcome.moving
+                    add_line(job.out, outcome.line)
+                    counted[outcome.noise] += 1
+                    counted[MOVING] += outcome.moving
                     step()
-    finally:
-        sort_manifest(out)
-    if problems:
-        raise DataError(_complaint(out, problems, len(missing)))
-    kept = len(indices) - len(missing)
-    seconds = time.monotonic() - began
-    return Summary(out, split, len(missing), kept, moving, dict(noises), seconds)
+    except BaseException:
+        with suppress(DataError):  # what is wrong with the disk was said already
+            sort_manifest(job.out)
+        raise
+    sort_manifest(job.out)
+    for file in half_written:  # what was half written then and still is, was left by a kill
+        file.unlink(missing_ok=True)
+    return problems, counted
 
 
 def _indices(split: str, count: int, shard: str | None) -> range:
@@ -170,42 +210,18 @@ def _resolve(recipe: Recipe, seed: int | None, corpus: str | None) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _prepare(out: Path, recipe: Recipe) -> None:
-    """Make the folder, or check that its scenes were drawn from the same recipe and seed."""
-    try:
-        for folder in (out / "audio", out / "dcase"):
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: {error.strerror}; give a folder that can be written") from error
-    if not (out / "recipe.yaml").exists():
-        if (out / MANIFEST).exists():
-            raise RecipeError(f"{out}: holds scenes without a recipe.yaml; give another folder")
-        write_text_atomically(out / "recipe.yaml", recipe_to_yaml(recipe))
-        return
-    before = load_recipe(str(out / "recipe.yaml"))
-    other = [
-        name
-        for name in ("seed", "corpus", "scene")
-        if getattr(before, name) != getattr(recipe, name)
-    ]
-    if other:
-        raise RecipeError(
-            f"{out}: holds scenes of another {' and '.join(other)} (see its recipe.yaml); "
-            f"give another folder, or delete this one"
-        )
-
-
 def _render(job: _Job, index: int) -> _Outcome:
     """Draw, render and write one scene."""
-    name = f"{job.split}_{index:06d}"
+    audio = audio_place(job.split, index)
     try:
         scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index, job.bank)
         rendered = render_scene(scene, job.corpus, job.bank)
     except DataError as error:
         return _Outcome(problem=str(error))
-    write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
-    write_text_atomically(job.out / "dcase" / f"{name}.csv", dcase_text(rendered.scene))
-    line = scene_line(rendered.scene, f"audio/{name}.flac")
+    make_folder((job.out / audio).parent)
+    write_audio(job.out / audio, rendered.signal, scene.sample_rate)
+    write_text_atomically(job.out / labels_place(audio), dcase_text(rendered.scene))
+    line = scene_line(rendered.scene, audio)
     moving = sum(source.positions is not None for source in rendered.scene.sources)
     return _Outcome(line, _noise_of(rendered.scene), moving)
 

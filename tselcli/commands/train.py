@@ -28,12 +28,13 @@ from tselcli.errors import DataError, RecipeError
 from tselcli.examples import Example, FolderExamples, fresh_examples
 from tselcli.features.cache import default_cache
 from tselcli.files import write_text_atomically
-from tselcli.models.mixer import Stem
+from tselcli.folder_stems import FolderStems
+from tselcli.models.mixer import Stems
 from tselcli.models.reading import open_reader
 from tselcli.models.training import pick_device
 from tselcli.recipe import Recipe, recipe_to_yaml
 from tselcli.sections import MaskRecipe
-from tselcli.stems import folder_stems, fresh_stems
+from tselcli.stems import fresh_stems
 from tselcli.trainer import Run, Task, rank_and_world
 
 Item = TypeVar("Item")
@@ -154,37 +155,47 @@ def _direct_task(
     cache = default_cache()
     semantics = Semantics(recipe, device, cache)
     listen = semantics.sound is not None
+    analysis = recipe.features, cache, listen
     folder = None
     if data is not None:
-        folder = FolderExamples.open(data, recipe.features, cache, listen)
-        list(_shown("recordings", len(folder), folder.fill(jobs)))
+        folder = _filled("recordings", FolderExamples.open(data, *analysis), jobs)
+    validation: Iterable[Example]
     if val_data is not None:
-        judged = FolderExamples.open(val_data, recipe.features, cache, listen)
-        total = len(judged)
-        examples: Iterable[Example] = map(judged.example, range(total))
+        judged = FolderExamples.open(val_data, *analysis)
+        validation = _filled("validation scenes", judged, jobs)
     else:
         total = recipe.train.val_scenes
         scenes = (recipe, "val", recipe.seed, range(total))
-        examples = fresh_examples(*scenes, jobs, listen)
-    validation = list(_shown("validation scenes", total, examples))
+        fresh = fresh_examples(*scenes, jobs, listen)
+        validation = list(_shown("validation scenes", total, fresh))
     return DirectTask(recipe, folder, validation, semantics, device, jobs, rank_and_world())
 
 
-def _stems(recipe: Recipe, data: Path | None, jobs: int) -> list[Stem]:
+def _filled(label: str, folder: FolderExamples, jobs: int) -> FolderExamples:
+    """Compute what is missing, unless it is known that nothing is."""
+    if folder.frames() is None:
+        for _ in _shown(label, len(folder), folder.fill(jobs)):
+            pass
+    return folder
+
+
+def _stems(recipe: Recipe, data: Path | None, jobs: int) -> Stems:
     cache = default_cache()
-    if data is not None:
-        total, parts = folder_stems(recipe.features, data, cache, jobs)
-    else:
+    if data is None:
         total, parts = fresh_stems(recipe, cache, jobs)
-    return [stem for part in _shown("rooms", total, parts) for stem in part]
+        return [stem for part in _shown("rooms", total, parts) for stem in part]
+    stems = FolderStems(recipe.features, data, cache)
+    if not stems.complete:
+        for _ in _shown("scenes", stems.scenes, stems.fill(jobs)):
+            pass
+    return stems
 
 
-def _trials(recipe: Recipe, data: Path | None, jobs: int) -> list[Trial]:
+def _trials(recipe: Recipe, data: Path | None, jobs: int) -> Iterable[Trial]:
     if data is not None:
-        total, trials = folder_trials(data)
-    else:
-        total = recipe.train.val_scenes
-        trials = fresh_trials(recipe, "val", recipe.seed, total, jobs)
+        return folder_trials(data)
+    total = recipe.train.val_scenes
+    trials = fresh_trials(recipe, "val", recipe.seed, total, jobs)
     return list(_shown("validation scenes", total, trials))
 
 

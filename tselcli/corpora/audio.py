@@ -6,6 +6,7 @@ compared with what the header promised. libsndfile repairs cut WAV, AIFF and Ogg
 so its log is asked whether it had to.
 """
 
+import io
 import math
 import os
 import re
@@ -16,9 +17,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from tselcli.errors import DataError
+from tselcli.files import write_bytes_atomically
+from tselcli.tars import read_member, split_path
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 MAX_SAMPLES = 2**28  # over all channels; 1 GiB as float32
+MAX_PACKED_BYTES = 2**28  # of a recording in a tar file
 MIN_RATE, MAX_RATE = 8_000, 192_000  # Hz
 STREAMED_BYTES = 0x7FFFF000  # writers that cannot seek back put this or more as "unknown length"
 MP3_SLACK = 0.01  # an MP3 header gives its length only roughly
@@ -35,7 +39,7 @@ def read_audio(
     """Read a recording, or a part of it.
 
     Args:
-        path: WAV, FLAC, Ogg, MP3 or AIFF.
+        path: WAV, FLAC, Ogg, MP3 or AIFF; also one in a tar file, ``shard.tar/a.flac``.
         start_s: where to begin, in seconds; at least 0.
         stop_s: where to end, in seconds; None, or a time after the end, is the end.
         max_samples: the most samples to read, over all channels.
@@ -51,9 +55,12 @@ def read_audio(
     path = Path(path)
     if start_s < 0 or (stop_s is not None and stop_s <= start_s):
         raise ValueError(f"start_s={start_s}, stop_s={stop_s} must be 0 <= start < stop")
-    check_file(path)
+    packed = split_path(path)
+    if packed is None:
+        check_file(path)
+    file = str(path) if packed is None else io.BytesIO(read_member(*packed, MAX_PACKED_BYTES))
     try:
-        with soundfile.SoundFile(str(path)) as sound:
+        with soundfile.SoundFile(file) as sound:
             first, count = part(sound, path, start_s, stop_s, max_samples)
             sound.seek(first)
             signal = sound.read(count, dtype="float32", always_2d=True)
@@ -184,8 +191,6 @@ def resample(signal: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[n
 def write_audio(path: Path, signal: NDArray[np.float32], rate: int) -> None:
     """Write a recording with 16 bits per sample, whole or not at all.
 
-    The samples go to a temporary file beside ``path`` that is renamed when complete.
-
     Args:
         path: ``.flac`` or ``.wav``; the folder must exist.
         signal: (channels C, samples N) in [-1, 1].
@@ -204,11 +209,10 @@ def write_audio(path: Path, signal: NDArray[np.float32], rate: int) -> None:
         raise DataError(f"{path}: cannot write '{path.suffix}'; use .flac or .wav")
     if not path.parent.is_dir():
         raise DataError(f"{path}: no such folder; create it first")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    packed = io.BytesIO()  # libsndfile calls a full disk "System error."
     try:
-        soundfile.write(str(temporary), signal.T, rate, subtype="PCM_16")
-        os.replace(temporary, path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise DataError(f"{path}: cannot be written ({error}); check the folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        kind = path.suffix[1:].upper()
+        soundfile.write(packed, signal.T, rate, subtype="PCM_16", format=kind)
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{path}: cannot be written ({error}); check the signal") from error
+    write_bytes_atomically(path, packed.getvalue())

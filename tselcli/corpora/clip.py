@@ -6,7 +6,7 @@ point at one of them only, and ``absent_captions`` finds words for what is not t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,15 @@ class Corpus:
     clips: tuple[Clip, ...]
     missing: int = 0
     notes: tuple[str, ...] = ()
+
+
+def with_full_paths(corpus: Corpus) -> Corpus:
+    """Give a corpus that can be read from any working folder, as workers elsewhere do."""
+    full = (
+        clip if clip.path is None else replace(clip, path=clip.path.absolute())
+        for clip in corpus.clips
+    )
+    return replace(corpus, clips=tuple(full))
 
 
 def compatible(a: Clip, b: Clip) -> bool:

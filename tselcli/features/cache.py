@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tselcli.errors import DataError
+from tselcli.files import is_leftover, replacing
 
 DIGEST_BYTES = 32
 
@@ -45,7 +45,7 @@ def _jsonable(value: Any) -> Any:
 def default_cache() -> "FeatureCache":
     """Use ``$TSEL_CACHE``, else ``tsel`` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return FeatureCache(Path(os.environ.get("TSEL_CACHE") or Path(base) / "tsel"))
+    return FeatureCache(Path(os.environ.get("TSEL_CACHE") or Path(base) / "tsel").absolute())
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,26 @@ class FeatureCache:
         buffer = io.BytesIO()
         np.save(buffer, array, allow_pickle=False)
         payload = buffer.getvalue()
-        path = self.path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, path)
-        except OSError as error:
+            with replacing(self.path(key)) as temporary:
+                temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+        except DataError as error:
+            reason = getattr(error.__cause__, "strerror", None)
             raise DataError(
-                f"{self.folder}: cannot write the feature cache ({error.strerror}); "
+                f"{self.folder}: cannot write the feature cache ({reason}); "
                 "free some space or choose another folder with --cache"
             ) from error
+
+    def leftovers(self) -> set[Path]:
+        """List files that somebody was writing when we looked: just now, or before a kill."""
+        return {
+            Path(folder, name)
+            for folder, _, names in os.walk(self.folder)
+            for name in names
+            if is_leftover(name)
+        }
+
+    def remove(self, half_written: set[Path]) -> None:
+        """Delete files that were half written at the beginning of a run and still are."""
+        for file in half_written:
+            file.unlink(missing_ok=True)

@@ -5,9 +5,9 @@ independent sounds add up, so a mixture is a sum of stems and costs nothing: roo
 once, mixtures are new at every step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,28 @@ from tselcli.corpora.clip import Clip, compatible
 from tselcli.features.stft import log_mel, mel_bands
 from tselcli.models.losses import ABSENT, UNDECIDED
 from tselcli.sections import FeatureRecipe, MixingRecipe
+
+
+class Heard(Protocol):
+    """One clip in one room."""
+
+    @property
+    def clip(self) -> Clip:
+        """What sounds."""
+
+    @property
+    def mel(self) -> npt.NDArray[Any]:
+        """As of a `Stem`; may be read from disk when it is asked for."""
+
+
+class Stems(Protocol):
+    """What there is to mix."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Heard]: ...
+
+    def __getitem__(self, number: int, /) -> Heard: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +83,7 @@ class Mixer:
 
     def __init__(
         self,
-        stems: Sequence[Stem],
+        stems: Stems,
         text: dict[str, Tensor],
         recipe: MixingRecipe,
         features: FeatureRecipe,
