@@ -5,9 +5,10 @@ import numpy as np
 from tselcli.acoustics.ambisonics import figures_of_eight, from_acn_sn3d
 from tselcli.acoustics.early_late import early_and_late
 from tselcli.acoustics.geometry import Floats, direction, turn
+from tselcli.acoustics.images import fast_rirs
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.places import MeasuredRoom
-from tselcli.acoustics.rirs import Room, Samples, shoebox_rirs
+from tselcli.acoustics.rirs import Room, Samples
 from tselcli.acoustics.scene import Point, Scene, Source
 from tselcli.acoustics.tracks import measured_rirs
 from tselcli.acoustics.trajectory import FRAME_S, runs_of
@@ -50,7 +51,7 @@ def first_response(layers: list[Layer]) -> Samples:
 
 def _at_rest(scene: Scene, room: Room, places: Floats) -> Samples:
     """Compute the responses (S, C, L) from places (S, 3) of a shoebox."""
-    rirs = shoebox_rirs(
+    rirs = fast_rirs(
         room, scene.mics_m, places, scene.sample_rate, scene.max_order, _axes(scene)
     )
     return _as_heard(scene, rirs)
