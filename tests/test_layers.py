@@ -44,6 +44,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ),
     ("report", "dataset", "console", "plots"),
     ("processes",),
+    ("shoeboxes",),
     ("models",),
     ("features", "frame_metrics", "certainty", "chance"),
     ("metrics",),

@@ -68,7 +68,12 @@ def fast_rirs(
         (S, C, L) as of `shoebox_rirs`, from which they differ by 1e-5 of their norm.
     """
     rirs, ends = _with_lead(room, mics_m, sources_m, sample_rate, max_order, axes, None)
-    if not ends.any():
+    return finished(rirs, ends, sample_rate)
+
+
+def finished(rirs: Samples, ends: Indices | None, sample_rate: int) -> Samples:
+    """Filter and cut responses (S, C, LEAD + L) that are LEAD samples late: (S, C, L')."""
+    if ends is None:
         return cut_tail(high_passed(rirs, sample_rate)[..., LEAD:])
     # Of few reflections all are there: pyroomacoustics stops its filter where the last one ends.
     for rir, end in zip(rirs.reshape(-1, rirs.shape[-1]), ends.ravel(), strict=True):
@@ -115,42 +120,59 @@ def _with_lead(
     max_order: int | None,
     axes: npt.ArrayLike | None,
     until_s: float | None,
-) -> tuple[Samples, Indices]:
-    """Compute responses (S, C, LEAD + L), LEAD samples later than they are.
-
-    Returns:
-        Also where each ends for pyroomacoustics (S, C); 0 where images are left out.
-    """
+) -> tuple[Samples, Indices | None]:
+    """Compute responses (S, C, LEAD + L), LEAD samples late, and their `ends_of`."""
     mics, sources = np.asarray(mics_m, dtype=np.float64), np.asarray(sources_m, dtype=np.float64)
     check_inside(room, mics, sources)
     eights = np.zeros_like(mics) if axes is None else np.asarray(axes, dtype=np.float64)
-    echo = math.sqrt(max(1 - room.rt60_min_s / room.rt60_s, 0.0))  # of an amplitude, at a wall
-    cells = _cells(room, room.order if max_order is None else max_order, echo, until_s)
-    loudness = (echo ** np.arange(cells.walls.max() + 1))[cells.walls]
+    cells, loudness = mirrored(room, room.order if max_order is None else max_order, until_s)
     last_s = min(cells.reach_m / SPEED_OF_SOUND, until_s or math.inf)
     last = LEAD + math.ceil(last_s * sample_rate)  # sample in which a pulse may begin
     rirs = np.empty((len(sources), len(mics), last + LEAD + 2), dtype=np.float32)
-    ends = np.zeros(rirs.shape[:2], dtype=np.intp)
+    farthest = np.zeros(rirs.shape[:2])
     grid = np.empty((last + 2, STEPS + 1), dtype=np.float32)
     for number, source in enumerate(sources):
-        places = _places(room, cells, source)
+        places = placed(room, cells, source)
         for channel, (mic, axis) in enumerate(zip(mics, eights, strict=True)):
             grid.fill(0)
             away = [place - at for place, at in zip(places, mic, strict=True)]
-            farthest = _count(grid, cells, away, loudness, axis, sample_rate)
+            last_m = _count(grid, cells, away, loudness, axis, sample_rate)
+            farthest[number, channel] = last_m
             rirs[number, channel] = filter_grid(grid)[LEAD : LEAD + rirs.shape[-1]]
-            if cells.whole:
-                samples = (farthest / SPEED_OF_SOUND + LEAD / sample_rate) * sample_rate
-                ends[number, channel] = math.ceil(samples + LEAD + 1) + 1
-    return rirs, ends
+    return rirs, ends_of(cells, farthest, sample_rate)
+
+
+def ends_of(cells: Cells, farthest_m: Floats, sample_rate: int) -> Indices | None:
+    """Say where responses end for pyroomacoustics, LEAD samples late.
+
+    Args:
+        cells: the mirrored rooms.
+        farthest_m: how far the last image of each response is, metres, any shape.
+        sample_rate: Hz.
+
+    Returns:
+        Their lengths; None where images are left out, so that all end later than ours.
+    """
+    if not cells.whole:
+        return None
+    samples = (farthest_m / SPEED_OF_SOUND + LEAD / sample_rate) * sample_rate
+    return np.ceil(samples + LEAD + 1).astype(np.intp) + 1
+
+
+def mirrored(room: Room, order: int, until_s: float | None = None) -> tuple[Cells, Floats]:
+    """List the mirrored rooms up to an order, and how much the walls leave of an amplitude (I,).
+
+    Left out is what arrives after ``until_s``, or for None what is below -90 dB.
+    """
+    echo = math.sqrt(max(1 - room.rt60_min_s / room.rt60_s, 0.0))
+    cells = _cells(room, order, echo, until_s)
+    return cells, (echo ** np.arange(cells.walls.max() + 1))[cells.walls]
 
 
 def _cells(room: Room, order: int, echo: float, until_s: float | None) -> Cells:
     """List the mirrored rooms up to an order from which sound comes that counts."""
     limit = [order if until_s is None else _limit(order, until_s, side) for side in room.size_m]
-    y, z = (
-        n.ravel() for n in np.mgrid[-limit[1] : limit[1] + 1, -limit[2] : limit[2] + 1]
-    )
+    y, z = (n.ravel() for n in np.mgrid[-limit[1] : limit[1] + 1, -limit[2] : limit[2] + 1])
     far = order - np.abs(y) - np.abs(z)  # rooms on either side in a row along x
     y, z, far = y[far >= 0], z[far >= 0], np.minimum(far[far >= 0], limit[0])
     row = np.repeat(np.arange(len(far)), 2 * far + 1)
@@ -184,8 +206,11 @@ def _norm(x: Indices, y: Indices, z: Indices, room: Room) -> Floats:
     return np.sqrt((x * length) ** 2 + (y * width) ** 2 + (z * height) ** 2)
 
 
-def _places(room: Room, cells: Cells, source: Floats) -> list[Floats]:
-    """Tabulate where the images are along x, y and z, in pyroomacoustics' single precision."""
+def placed(room: Room, cells: Cells, source: Floats) -> list[Floats]:
+    """Tabulate where the images of a source (3,) are along x, y and z, metres.
+
+    They are rounded to single precision as pyroomacoustics does.
+    """
     return [
         (
             numbers.astype(np.float32) * np.float32(side)
@@ -200,7 +225,7 @@ def _count(
 ) -> float:
     """Count the pulses of one source at one microphone; those after the grid are left out.
 
-    ``away`` are the tables of `_places`, seen from the microphone. Gives how far the last is.
+    ``away`` are the tables of `placed`, seen from the microphone. Gives how far the last is.
     """
     x, y, z = away
     flat = (x**2 + y[:, None] ** 2).ravel()

@@ -18,6 +18,7 @@ from tselcli.acoustics.ambisonics import from_acn_sn3d
 from tselcli.acoustics.convolution import convolve
 from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.methods import Shoebox
 from tselcli.acoustics.noise import diffuse_foa_noise, diffuse_noise
 from tselcli.acoustics.places import MeasuredRoom
 from tselcli.acoustics.responses import Layer, first_response, responses
@@ -52,20 +53,23 @@ class Rendered:
         return self.scene.rt60_measured_s
 
 
-def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> Rendered:
+def render_scene(
+    scene: Scene, corpus: Corpus, bank: RirBank | None = None, shoebox: Shoebox | None = None
+) -> Rendered:
     """Render a scene; the same scene and corpus always give the same bits.
 
     Args:
         scene: what to render.
         corpus: that the clips were drawn from.
         bank: that the responses of a measured room are in.
+        shoebox: what computes responses by the method ``torch``.
 
     Raises:
         DataError: a clip is not in the corpus, cannot be read, or is silent; a response cannot
             be read.
     """
     clips = [_dry(scene, source, corpus) for source in scene.sources]
-    heard = responses(scene, bank)
+    heard = responses(scene, bank, shoebox)
     rate = scene.sample_rate
     images = np.zeros((len(clips), len(scene.array.mics), scene.samples), dtype=np.float32)
     for number, (clip, image) in enumerate(zip(clips, images, strict=True)):
@@ -91,9 +95,7 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
     )
     rt60 = measure_rt60(first_response(heard[0])[0], scene.sample_rate)
     measured = None if np.isnan(rt60) else round(rt60, 4)
-    return Rendered(
-        replace(scene, sources=sources, rt60_measured_s=measured), signal, images
-    )
+    return Rendered(replace(scene, sources=sources, rt60_measured_s=measured), signal, images)
 
 
 def _fill_image(image: Samples, clip: Samples, layers: list[Layer], sample_rate: int) -> None:

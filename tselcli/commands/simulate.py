@@ -32,6 +32,7 @@ from tselcli.errors import DataError, RecipeError
 from tselcli.files import write_text_atomically
 from tselcli.processes import spread
 from tselcli.recipe import Recipe, load_recipe, recipe_to_yaml
+from tselcli.shoeboxes import shoebox_of
 
 MAX_SHOWN = 5  # problems listed in the last message
 MAX_COUNT = 1_000_000  # file names have six digits
@@ -200,7 +201,7 @@ def _render(job: _Job, index: int) -> _Outcome:
     name = f"{job.split}_{index:06d}"
     try:
         scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index, job.bank)
-        rendered = render_scene(scene, job.corpus, job.bank)
+        rendered = render_scene(scene, job.corpus, job.bank, shoebox_of(scene.method))
     except DataError as error:
         return _Outcome(problem=str(error))
     write_audio(job.out / "audio" / f"{name}.flac", rendered.signal, scene.sample_rate)
