@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tselcli.acoustics.convolution import convolve
 from tselcli.acoustics.geometry import turn
 from tselcli.acoustics.manifest import read_manifest, scene_to_json
 from tselcli.acoustics.measured import RirBank
 from tselcli.acoustics.methods import Setting, as_points, rirs_of
 from tselcli.acoustics.places import MeasuredRoom, draw_place
-from tselcli.acoustics.render import convolve, render_scene
+from tselcli.acoustics.render import render_scene
 from tselcli.acoustics.rirs import Room
 from tselcli.acoustics.scene import Scene, scene_rng
 from tselcli.acoustics.tracks import bank_of, draw_measured, measured_rirs

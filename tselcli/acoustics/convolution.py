@@ -12,7 +12,7 @@ import scipy.fft
 
 Samples = npt.NDArray[np.float32]
 
-HOP = 1.7  # responses long: what costs least for a sample
+BLOCK = 80_000  # samples; with few channels, what a cache of 2 MB holds
 
 
 def convolve(clip: Samples, rirs: Samples, out: Samples | None = None) -> Samples:
@@ -28,11 +28,14 @@ def convolve(clip: Samples, rirs: Samples, out: Samples | None = None) -> Sample
     """
     taps = rirs.shape[-1]
     sound = np.zeros((len(rirs), len(clip)), dtype=np.float32) if out is None else out
-    loud = np.flatnonzero(clip)
-    if not len(loud) or not taps:
+    loud = clip != 0
+    if not taps or not loud.any():
         return sound
-    first, stop = int(loud[0]), min(int(loud[-1]) + taps, len(clip))
-    blocks = max(round((stop - first) / (HOP * taps)), 1)
+    first, stop = (
+        int(loud.argmax()),
+        min(len(clip) - int(loud[::-1].argmax()) - 1 + taps, len(clip)),
+    )
+    blocks = max(round((stop - first) / max(BLOCK - taps, taps)), 1)
     hop = -(-(stop - first) // blocks)
     length = scipy.fft.next_fast_len(hop + taps - 1, real=True)
     padded = np.zeros(taps - 1 + blocks * hop, dtype=np.float32)
@@ -40,9 +43,10 @@ def convolve(clip: Samples, rirs: Samples, out: Samples | None = None) -> Sample
     pieces = np.lib.stride_tricks.sliding_window_view(padded, hop + taps - 1)[::hop]
     spectra = scipy.fft.rfft(pieces, length)
     filters = scipy.fft.rfft(rirs.astype(np.float32, copy=False), length)
+    product = np.empty_like(filters)
     for number, spectrum in enumerate(spectra):
         begin = first + number * hop
-        heard = scipy.fft.irfft(filters * spectrum, length)
+        heard = scipy.fft.irfft(np.multiply(filters, spectrum, out=product), length)
         end = min(begin + hop, stop)
         sound[:, begin:end] = heard[:, taps - 1 : taps - 1 + end - begin]
     return sound

@@ -171,4 +171,4 @@ def _noise(
 def _colour() -> Samples:
     """Give the mean spectrum (COLOUR,) of pulses between samples: flat nearly to the end."""
     spectra = np.abs(scipy.fft.rfft(table(), 2 * COLOUR - 2))
-    return np.sqrt(np.square(spectra).mean(axis=0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.square(spectra).mean(axis=0)), dtype=np.float32)

@@ -46,7 +46,7 @@ class Cells:
         whole: none of the order is left out.
     """
 
-    numbers: tuple[Indices, Indices, Indices]
+    numbers: tuple[Indices, ...]
     flat: Indices
     high: Indices
     walls: Indices
@@ -156,7 +156,7 @@ def ends_of(cells: Cells, farthest_m: Floats, sample_rate: int) -> Indices | Non
     if not cells.whole:
         return None
     samples = (farthest_m / SPEED_OF_SOUND + LEAD / sample_rate) * sample_rate
-    return np.ceil(samples + LEAD + 1).astype(np.intp) + 1
+    return np.asarray(np.ceil(samples + LEAD + 1).astype(np.intp) + 1)
 
 
 def mirrored(room: Room, order: int, until_s: float | None = None) -> tuple[Cells, Floats]:
@@ -186,7 +186,8 @@ def _cells(room: Room, order: int, echo: float, until_s: float | None) -> Cells:
         left = np.bincount(metres.astype(np.intp), energy)[::-1].cumsum()[::-1]  # metre by metre
         heard = metres < (left > left[0] * 10 ** (LEFT_DB / 10)).sum()
     else:  # room n of an axis lies at least abs(n) - 1 lengths away
-        nearest = _norm(*(np.maximum(np.abs(n) - 1, 0) for n in (x, y, z)), room)
+        near_x, near_y, near_z = (np.maximum(np.abs(n) - 1, 0) for n in (x, y, z))
+        nearest = _norm(near_x, near_y, near_z, room)
         heard = nearest <= until_s * SPEED_OF_SOUND
     x, y, z = x[heard], y[heard], z[heard]
     numbers = tuple(np.arange(n.min(), n.max() + 1) for n in (x, y, z))
@@ -203,7 +204,7 @@ def _limit(order: int, until_s: float, side_m: float) -> int:
 
 def _norm(x: Indices, y: Indices, z: Indices, room: Room) -> Floats:
     length, width, height = room.size_m
-    return np.sqrt((x * length) ** 2 + (y * width) ** 2 + (z * height) ** 2)
+    return np.asarray(np.sqrt((x * length) ** 2 + (y * width) ** 2 + (z * height) ** 2))
 
 
 def placed(room: Room, cells: Cells, source: Floats) -> list[Floats]:

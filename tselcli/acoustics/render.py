@@ -78,15 +78,13 @@ def render_scene(
         else:
             image[:] = _everywhere(clip, scene.array)
     gains = _balance(scene, images)
-    signal = images[0] * gains[0]
-    for image, gain in zip(images[1:], gains[1:], strict=True):
-        signal += image * gain
+    images *= gains[:, None, None]
+    signal = images.sum(axis=0)
     if scene.noise_snr_db is not None:
         signal += _noise(scene, signal, scene.noise_snr_db, bank)
     scale = np.float32(PEAK / max(signal.max(), -signal.min()))
     signal *= scale
-    for image, gain in zip(images, gains, strict=True):
-        image *= gain * scale
+    images *= scale
     sources = tuple(
         replace(
             source, gain=float(gain * scale), active=_runs(active_frames(clip, scene.sample_rate))
