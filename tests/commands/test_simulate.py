@@ -82,10 +82,10 @@ def test_a_lost_file_is_made_again(recipe, tmp_path):
 def test_an_interrupted_run_keeps_what_is_finished(recipe, tmp_path, monkeypatch):
     simulate(recipe, tmp_path / "whole", count=3)
 
-    def interrupt(scene, corpus, bank):
+    def interrupt(scene, corpus, bank, shoebox):
         if scene.index == 2:
             raise KeyboardInterrupt
-        return render_scene(scene, corpus, bank)
+        return render_scene(scene, corpus, bank, shoebox)
 
     monkeypatch.setattr("tselcli.commands.simulate.render_scene", interrupt)
     with pytest.raises(KeyboardInterrupt):
