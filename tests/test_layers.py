@@ -47,6 +47,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("report", "dataset", "console", "plots"),
     ("cluster",),
     ("processes", "cluster_worker"),
+    ("shoeboxes",),
     ("models",),
     ("features", "frame_metrics", "certainty", "chance"),
     ("metrics",),

@@ -31,3 +31,11 @@ def test_what_a_worker_raises_arrives():
 def test_a_killed_worker_is_one_line():
     with pytest.raises(DataError, match=r"a worker process was killed.*--jobs"):
         list(spread(os._exit, [1, 1, 1], jobs=2))
+
+
+def test_a_slow_task_leaves_no_worker_idle():
+    """While one worker is busy with the first task, the other goes on to the tasks behind it."""
+    ended = "(__import__('time').sleep({}), __import__('os').getpid(), __import__('time').time())"
+    results = list(spread(eval, [ended.format(s) for s in [1.0] + [0.01] * 6], jobs=2))
+    _, slow, slow_end = results[0]
+    assert all(end < slow_end and worker != slow for _, worker, end in results[1:])

@@ -55,6 +55,20 @@ def test_all_problems_come_in_one_message(write, monkeypatch, tmp_path):
         ("name: x\n1: 2", "recipe: unknown key '1'"),
         ("name: x\nscene: {room: {rt60_s: [1.0, 0.5]}}", "range [1.0, 0.5] must be [low, high]"),
         ("name: x\nscene: {room: {rt60_s: [1.0]}}", "scene.room.rt60_s.1: Field required"),
+        (
+            "name: x\nscene: {room: {method: diffuse-tail, max_order: 9}}",
+            "max_order: a diffuse tail takes the place of late reflections",
+        ),
+        ("name: x\nscene: {room: {method: raytracing}}", "'images', 'pyroomacoustics', 'torch'"),
+        ("name: x\nscene: {room: {bank: 0}}", "scene.room.bank: Input should be greater than"),
+        (
+            "name: x\nscene: {room: {bank: 9}, motion: {share: 0.5}}",
+            "room.bank: moving sources have responses of their own",
+        ),
+        (
+            "name: x\nscene: {room: {bank: 9}, measured: {folder: x}}",
+            "room.bank: measured rooms are one already",
+        ),
         ("name: x\nfeatures: {hop: 2048}", "  features.hop=2048 must not exceed n_fft=1024"),
     ],
 )

@@ -28,6 +28,7 @@ from tselcli.corpora.wordings import with_captions, with_labels
 from tselcli.frame_metrics import FrameTruth
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
+from tselcli.shoeboxes import shoebox_of
 
 PEEKED = 8  # trials that are looked at to see whether sources move
 
@@ -163,7 +164,7 @@ def _render(
     index: int,
 ) -> Trial:
     scene = draw_scene(recipe.scene, corpus, seed, split, index, bank)
-    rendered = render_scene(scene, corpus, bank)
+    rendered = render_scene(scene, corpus, bank, shoebox_of(scene.method))
     return Trial(rendered.scene, rendered.signal, rendered.images if images else None)
 
 

@@ -33,6 +33,7 @@ from tselcli.features.gcc import clip_gcc
 from tselcli.processes import Executor, spread
 from tselcli.recipe import Recipe
 from tselcli.sections import FeatureRecipe
+from tselcli.shoeboxes import shoebox_of
 
 VERSION = 1  # of the correlations; part of every cache key
 
@@ -100,7 +101,7 @@ def _render(
 ) -> Example:
     torch.set_num_threads(1)
     scene = draw_scene(recipe.scene, corpus, seed, split, index, bank)
-    rendered = render_scene(scene, corpus, bank)
+    rendered = render_scene(scene, corpus, bank, shoebox_of(scene.method))
     signal, rate = rendered.signal, rendered.scene.sample_rate
     mono = signal.mean(axis=0) if listen else None
     return Example(rendered.scene, clip_gcc(signal, rate, recipe.features), mono)

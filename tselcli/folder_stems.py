@@ -29,6 +29,7 @@ from tselcli.features.cache import FeatureCache, content_key
 from tselcli.processes import Executor, spread
 from tselcli.recipe import load_recipe
 from tselcli.sections import FeatureRecipe
+from tselcli.shoeboxes import shoebox_of
 from tselcli.stems import STEM_VERSION, stem_mel
 
 MEMORY = 2**30  # bytes of stems that are kept in memory; others are read when they are used
@@ -203,7 +204,7 @@ def _fill_scene(job: _Job, number: int) -> list[Found]:
     mels = [mel for mel in found if mel is not None]
     if len(mels) < len(keys):
         torch.set_num_threads(1)
-        images = render_scene(scene, job.corpus, job.bank).images
+        images = render_scene(scene, job.corpus, job.bank, shoebox_of(scene.method)).images
         if scene.array.foa is not None:
             images = images[:, :1]  # W, which is what the localizer looks at
         images = resample(images, scene.sample_rate, job.features.sample_rate)

@@ -39,6 +39,9 @@ class CorpusRecipe(Section):
     labels: Literal["all", "known", "held-out"] = "all"
 
 
+RoomMethod = Literal["images", "pyroomacoustics", "torch", "diffuse-tail"]
+
+
 class RoomRecipe(Section):
     """Shoebox rooms; the paper's ranges (section VI-A)."""
 
@@ -52,6 +55,20 @@ class RoomRecipe(Section):
     max_order: int | None = Field(
         default=None, ge=0, le=200
     )  # None: as many reflections as the RT60 needs
+    # How responses are computed. The first three follow every image source and agree to 1e-5:
+    # by ourselves, by that package, on a GPU (sources at rest). diffuse-tail follows the early
+    # ones and draws the rest as noise of the same decay: fastest.
+    method: RoomMethod = "images"
+    bank: int | None = Field(default=None, ge=1)  # this many rooms serve all scenes of a split
+
+    @model_validator(mode="after")
+    def _tail_is_whole(self) -> "RoomRecipe":
+        if self.method == "diffuse-tail" and self.max_order is not None:
+            raise ValueError(
+                "max_order: a diffuse tail takes the place of late reflections; "
+                "set it to null, or method to images"
+            )
+        return self
 
 
 class ArrayRecipe(Section):
@@ -117,6 +134,17 @@ class SceneRecipe(Section):
     room: RoomRecipe = RoomRecipe()
     array: ArrayRecipe = ArrayRecipe()
     measured: MeasuredRecipe | None = None
+
+    @model_validator(mode="after")
+    def _bank_is_used(self) -> "SceneRecipe":
+        if self.room.bank is not None and self.measured is not None:
+            raise ValueError("room.bank: measured rooms are one already; set it to null")
+        if self.room.bank is not None and self.motion.share:
+            raise ValueError(
+                "room.bank: moving sources have responses of their own; "
+                "set it to null, or motion.share to 0"
+            )
+        return self
 
 
 class FeatureRecipe(Section):

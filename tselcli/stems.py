@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tselcli.acoustics.convolution import convolve
 from tselcli.acoustics.geometry import turn
 from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.methods import Setting, as_points, rirs_of
 from tselcli.acoustics.places import MeasuredRoom, draw_place
-from tselcli.acoustics.render import convolve
-from tselcli.acoustics.rirs import Room, shoebox_rirs
+from tselcli.acoustics.rirs import Room
 from tselcli.acoustics.scene import scene_rng
 from tselcli.acoustics.tracks import bank_of, draw_measured, measured_rirs
 from tselcli.corpora.clip import Clip, Corpus, read_clip
@@ -31,6 +32,7 @@ from tselcli.models.mixer import Stem
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
 from tselcli.sections import FeatureRecipe, MotionRecipe
+from tselcli.shoeboxes import shoebox_of
 
 PLACES_PER_ROOM = 4
 Parts = Iterator[list[Stem]]
@@ -159,8 +161,19 @@ def room_rirs(recipe: Recipe, bank: RirBank | None, number: int) -> npt.NDArray[
     place = draw_place(rng, scene)
     assert isinstance(place.room, Room)
     mics = turn(place.array.positions, place.yaw_deg) + place.centre
-    spots = [spot.position_m for spot in place.sources if spot.position_m is not None]
-    return shoebox_rirs(place.room, mics, spots, rate, scene.room.max_order)
+    spots = tuple(spot.position_m for spot in place.sources if spot.position_m is not None)
+    rules = scene.room
+    setting = Setting(
+        method=rules.method,
+        room=place.room,
+        mics_m=as_points(mics),
+        sources_m=spots,
+        sample_rate=rate,
+        max_order=rules.max_order,
+        axes=None,
+        seed=recipe.seed,
+    )
+    return rirs_of(setting, shoebox_of(rules.method))
 
 
 def _hear(recipe: Recipe, cache: FeatureCache, take: Take, rirs: npt.NDArray[Any]) -> bool:

@@ -37,10 +37,15 @@ def test_a_scene_survives_the_disk_and_sounds_the_same(scene, corpus):
 
 def test_scenes_from_before_there_was_ambience_are_read(scene):
     values = scene_to_json(scene)
-    assert values.pop("ambience") is None
+    assert (values.pop("ambience"), values.pop("bank_room")) == (None, None)
+    assert values.pop("method") == "images"
     before = {**values, "schema": "tsel-scene/2"}
-    assert scene_from_json(before) == scene
-    assert scene_from_json({**before, "array": {**values["array"], "channels": None}}) == scene
+    then = replace(scene, method="pyroomacoustics")  # which rendered them
+    assert scene_from_json(before) == then
+    assert scene_from_json({**before, "array": {**values["array"], "channels": None}}) == then
+    assert scene_from_json({**values, "ambience": None, "schema": "tsel-scene/3"}) == then
+    measured = {"bank": "tau", "name": "gym"}
+    assert scene_from_json({**before, "room": measured}).method is None
     with pytest.raises(DataError, match="unknown or missing"):
         scene_from_json(values)
 
@@ -50,7 +55,7 @@ def test_a_line_holds_what_was_promised_and_no_paths(scene, corpus, tmp_path):
     assert "\n" not in line
     assert str(tmp_path) not in line
     values = json.loads(line)
-    assert values["schema"] == "tsel-scene/3"
+    assert values["schema"] == "tsel-scene/4"
     assert {"room", "rt60_measured_s", "array", "sources"} <= set(values)
     for source in values["sources"]:
         assert {"clip_id", "corpus", "caption", "onset_s", "positions", "gain"} <= set(source)
@@ -86,7 +91,7 @@ def test_positions_hold_until_the_next_entry():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema": "tsel-scene/9"}, "no 'schema: tsel-scene/3'"),
+        ({"schema": "tsel-scene/9"}, "no 'schema: tsel-scene/4'"),
         ({"colour": "red"}, "unknown or missing"),
         ({"sample_rate": "16000"}, "sample_rate"),
         ({"room": {"size_m": [1, 2], "rt60_s": 0.5}}, "room.Room.size_m"),

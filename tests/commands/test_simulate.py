@@ -82,10 +82,10 @@ def test_a_lost_file_is_made_again(recipe, tmp_path):
 def test_an_interrupted_run_keeps_what_is_finished(recipe, tmp_path, monkeypatch):
     simulate(recipe, tmp_path / "whole", count=3)
 
-    def interrupt(scene, corpus, bank):
+    def interrupt(scene, corpus, bank, shoebox):
         if scene.index == 2:
             raise KeyboardInterrupt
-        return render_scene(scene, corpus, bank)
+        return render_scene(scene, corpus, bank, shoebox)
 
     monkeypatch.setattr("tselcli.commands.simulate.render_scene", interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -213,3 +213,27 @@ def test_simulation_needs_no_torch():
     code = "import sys, tselcli.commands.simulate; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "rules", [{"method": "diffuse-tail"}, {"bank": 2, "max_order": 2}, {"method": "torch"}]
+)
+def test_every_way_to_compute_rooms_gives_the_same_bytes_from_any_worker(recipe, tmp_path, rules):
+    room = RoomRecipe(rt60_s=(0.7, 0.75), **rules)
+    changed = recipe.model_copy(update={"scene": recipe.scene.model_copy(update={"room": room})})
+    simulate(changed, tmp_path / "one", count=4)
+    simulate(changed, tmp_path / "two", count=4, jobs=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    (scene, _), *_ = read_manifest(tmp_path / "one")
+    assert scene.method == room.method
+    assert (scene.bank_room is None) == (room.bank is None)
+
+
+def test_a_folder_from_before_there_were_methods_goes_on(recipe, tmp_path):
+    simulate(recipe, tmp_path / "out", count=1)
+    saved = tmp_path / "out" / "recipe.yaml"
+    lines = saved.read_text().splitlines(keepends=True)
+    before = [line for line in lines if line.strip() not in ("method: images", "bank: null")]
+    assert len(before) == len(lines) - 2
+    saved.write_text("".join(before))
+    assert simulate(recipe, tmp_path / "out", count=2).kept == 1

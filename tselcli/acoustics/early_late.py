@@ -8,19 +8,18 @@ and add up to the whole response, exactly so at the places of which the late par
     response at place p = early(p) + late(anchor of p),    anchor of p near p
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from tselcli.acoustics.geometry import SPEED_OF_SOUND, Floats, wrap_deg
 from tselcli.acoustics.images import image_rirs
-from tselcli.acoustics.rirs import FRACTIONAL_TAPS, HIGH_PASS_HZ, Room, Samples, cut_tail
+from tselcli.acoustics.rirs import FRACTIONAL_TAPS, Room, Samples, cut_tail, high_passed
 
 EARLY_S = 0.08  # after the direct sound
 FADE_S = 0.01  # in which the early part goes over into the late one
 LATE_DEG = 9.0  # with steps of 2 degrees, every fifth place has a late part of its own
-SETTLE_S = 0.1  # until the high-pass filter has died away
 
 
 def early_and_late(
@@ -31,6 +30,7 @@ def early_and_late(
     sample_rate: int,
     max_order: int | None = None,
     axes: npt.ArrayLike | None = None,
+    whole: Callable[[Floats], Samples] | None = None,
 ) -> tuple[Samples, Samples, list[int]]:
     """Compute the responses of a source on its way.
 
@@ -42,6 +42,8 @@ def early_and_late(
         sample_rate: Hz.
         max_order: walls in a row to follow; None is `Room.order`.
         axes: of figures of eight, as of `shoebox_rirs`.
+        whole: gives the responses (G, C, L') from some places (G, 3), of which the late parts
+            are taken; None is `image_rirs`.
 
     Returns:
         The early parts (K, C, L), the late parts (G, C, L'; L' is 0 where nothing is late), and
@@ -53,12 +55,15 @@ def early_and_late(
     end_s = split_s + FADE_S / 2 + FRACTIONAL_TAPS / sample_rate
     unique, back = np.unique(places, axis=0, return_inverse=True)
     first = image_rirs(room, mics_m, unique, sample_rate, max_order, axes, end_s)
-    early = _high_passed(first * _fade(first.shape[-1], split_s, sample_rate), sample_rate)
+    early = high_passed(first * _fade(first.shape[-1], split_s, sample_rate), sample_rate)
     anchors = _anchors(np.asarray(azimuth_deg, dtype=np.float64))
     chosen = sorted(set(anchors))
-    whole = image_rirs(room, mics_m, places[chosen], sample_rate, max_order, axes)
-    rest = whole * (1 - _fade(whole.shape[-1], split_s, sample_rate))
-    late = cut_tail(_high_passed(rest, sample_rate))
+    if whole is None:
+        full = image_rirs(room, mics_m, places[chosen], sample_rate, max_order, axes)
+    else:
+        full = whole(places[chosen])
+    rest = full * (1 - _fade(full.shape[-1], split_s, sample_rate))
+    late = cut_tail(high_passed(rest, sample_rate))
     return early[back.ravel()], late, [chosen.index(anchor) for anchor in anchors]
 
 
@@ -80,12 +85,3 @@ def _fade(length: int, split_s: float, sample_rate: int) -> Samples:
     """Fall from 1 to 0 around the split as a raised cosine: (length,)."""
     time = (np.arange(length) / sample_rate - split_s) / (FADE_S / 2)
     return np.asarray(0.5 - 0.5 * np.sin(np.pi / 2 * np.clip(time, -1, 1)), dtype=np.float32)
-
-
-def _high_passed(rirs: Samples, sample_rate: int) -> Samples:
-    """Take the false pressure at 0 Hz off responses, as `shoebox_rirs` does: longer by SETTLE_S."""
-    from scipy.signal import butter, sosfiltfilt
-
-    filters = butter(2, HIGH_PASS_HZ, "highpass", fs=sample_rate, output="sos")
-    silence = [(0, 0)] * (rirs.ndim - 1) + [(0, round(SETTLE_S * sample_rate))]
-    return np.asarray(sosfiltfilt(filters, np.pad(rirs, silence)), dtype=np.float32)

@@ -1,6 +1,6 @@
 """Scenes on disk: one line of JSON each, strict in both directions, and DCASE labels.
 
-A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/3``) and enough to render it
+A line of ``manifest.jsonl`` is a whole scene (schema ``tsel-scene/4``) and enough to render it
 again, bit for bit, given the corpus. It names clips by id and corpus, never by a path. Its keys
 are the attributes of `Scene` and `Source`, except that a source's place is written as
 
@@ -30,8 +30,8 @@ from tselcli.acoustics.scene import Scene
 from tselcli.errors import DataError
 from tselcli.tars import members, read_span
 
-SCHEMA = "tsel-scene/3"
-BEFORE = "tsel-scene/2"  # knew no ambience
+SCHEMA = "tsel-scene/4"
+BEFORE = ("tsel-scene/2", "tsel-scene/3")  # knew no ambience; no method and no bank
 MANIFEST = "manifest.jsonl"
 SHARDS = "shards"  # folder of tar files
 MAX_LINE = 2**26  # bytes
@@ -54,7 +54,7 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
     Raises:
         DataError: another schema; a key or value that is missing, unknown or of a wrong type.
     """
-    if isinstance(values, Mapping) and values.get("schema") == BEFORE:
+    if isinstance(values, Mapping) and values.get("schema") in BEFORE:
         values = _as_today(values)
     if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
         raise DataError(f"scene: no 'schema: {SCHEMA}' in it; `tsel simulate` writes such scenes")
@@ -76,8 +76,13 @@ def scene_from_json(values: Mapping[str, Any]) -> Scene:
 
 
 def _as_today(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a scene of the schema before as one of ours; for a while its arrays had channels."""
-    today = {"ambience": None, **values, "schema": SCHEMA}
+    """Write a scene of a schema before as one of ours; for a while its arrays had channels."""
+    shoebox = "size_m" in (values.get("room") or {})
+    method = "pyroomacoustics" if shoebox else None
+    new = {"ambience": None, "method": method, "bank_room": None}
+    if values["schema"] == BEFORE[1]:
+        del new["ambience"]
+    today = {**new, **values, "schema": SCHEMA}
     if isinstance(today.get("array"), Mapping) and today["array"].get("channels", 0) is None:
         today["array"] = {key: of for key, of in today["array"].items() if key != "channels"}
     return today

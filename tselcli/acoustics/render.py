@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from tselcli.acoustics.ambience import Ambience, read_ambience
 from tselcli.acoustics.ambisonics import from_acn_sn3d
+from tselcli.acoustics.convolution import convolve
 from tselcli.acoustics.geometry import MicArray
 from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.methods import Shoebox
 from tselcli.acoustics.noise import diffuse_foa_noise, diffuse_noise
 from tselcli.acoustics.places import MeasuredRoom
 from tselcli.acoustics.responses import Layer, first_response, responses
@@ -52,35 +53,38 @@ class Rendered:
         return self.scene.rt60_measured_s
 
 
-def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> Rendered:
+def render_scene(
+    scene: Scene, corpus: Corpus, bank: RirBank | None = None, shoebox: Shoebox | None = None
+) -> Rendered:
     """Render a scene; the same scene and corpus always give the same bits.
 
     Args:
         scene: what to render.
         corpus: that the clips were drawn from.
         bank: that the responses of a measured room are in.
+        shoebox: what computes responses by the method ``torch``.
 
     Raises:
         DataError: a clip is not in the corpus, cannot be read, or is silent; a response cannot
             be read.
     """
     clips = [_dry(scene, source, corpus) for source in scene.sources]
-    heard = responses(scene, bank)
+    heard = responses(scene, bank, shoebox)
     rate = scene.sample_rate
-    images = np.stack(
-        [
-            _image(clip, heard[number], rate)
-            if number < len(heard)
-            else _everywhere(clip, scene.array)
-            for number, clip in enumerate(clips)
-        ]
-    )
+    images = np.zeros((len(clips), len(scene.array.mics), scene.samples), dtype=np.float32)
+    for number, (clip, image) in enumerate(zip(clips, images, strict=True)):
+        if number < len(heard):
+            _fill_image(image, clip, heard[number], rate)
+        else:
+            image[:] = _everywhere(clip, scene.array)
     gains = _balance(scene, images)
     images *= gains[:, None, None]
     signal = images.sum(axis=0)
     if scene.noise_snr_db is not None:
         signal += _noise(scene, signal, scene.noise_snr_db, bank)
-    scale = np.float32(PEAK / np.abs(signal).max())
+    scale = np.float32(PEAK / max(signal.max(), -signal.min()))
+    signal *= scale
+    images *= scale
     sources = tuple(
         replace(
             source, gain=float(gain * scale), active=_runs(active_frames(clip, scene.sample_rate))
@@ -89,20 +93,18 @@ def render_scene(scene: Scene, corpus: Corpus, bank: RirBank | None = None) -> R
     )
     rt60 = measure_rt60(first_response(heard[0])[0], scene.sample_rate)
     measured = None if np.isnan(rt60) else round(rt60, 4)
-    return Rendered(
-        replace(scene, sources=sources, rt60_measured_s=measured), signal * scale, images * scale
-    )
+    return Rendered(replace(scene, sources=sources, rt60_measured_s=measured), signal, images)
 
 
-def _image(clip: Samples, layers: list[Layer], sample_rate: int) -> Samples:
-    """Let a clip (N,) sound through layers of responses: (C, N)."""
-    heard = [
-        convolve(clip, rirs[0])
-        if len(starts) == 1
-        else convolve_moving(clip, rirs, starts, sample_rate)
-        for rirs, starts in layers
-    ]
-    return np.asarray(np.sum(heard, axis=0), dtype=np.float32)
+def _fill_image(image: Samples, clip: Samples, layers: list[Layer], sample_rate: int) -> None:
+    """Let a clip (N,) sound through layers of responses: into (C, N) zeros."""
+    for rirs, starts in layers:
+        if len(layers) == len(starts) == 1:
+            convolve(clip, rirs[0], image)
+        elif len(starts) == 1:
+            image += convolve(clip, rirs[0])
+        else:
+            image += convolve_moving(clip, rirs, starts, sample_rate)
 
 
 def _everywhere(clip: Samples, array: MicArray) -> Samples:
@@ -145,28 +147,24 @@ def _find(corpus: Corpus, source: Source) -> Clip:
     )
 
 
-def convolve(clip: Samples, rirs: Samples) -> Samples:
-    """Let a clip (N,) sound through responses (C, L); the tail beyond N is cut: (C, N)."""
-    length = scipy.fft.next_fast_len(len(clip) + rirs.shape[-1] - 1, real=True)
-    spectrum = scipy.fft.rfft(clip, length) * scipy.fft.rfft(rirs, length)
-    return np.asarray(scipy.fft.irfft(spectrum, length)[..., : len(clip)], dtype=np.float32)
-
-
 def active_frames(signal: npt.ArrayLike, sample_rate: int) -> npt.NDArray[np.bool_]:
     """Say in which frames of 100 ms a signal (..., N) sounds: (T,).
 
     Active is a frame within 40 dB of the loudest one; a silent signal has none. The last
     frame may be shorter.
     """
-    power = _frame_power(np.asarray(signal), sample_rate)[0]
-    return np.asarray(power > power.max() * 10 ** (ACTIVE_DB / 10))
+    return _active(_frame_power(np.asarray(signal), sample_rate)[0])
 
 
 def active_rms(signal: npt.ArrayLike, sample_rate: int) -> float:
     """Measure the level of a signal (..., N) over its active frames and all channels."""
     power, lengths = _frame_power(np.asarray(signal), sample_rate)
-    active = active_frames(signal, sample_rate)
+    active = _active(power)
     return float(np.sqrt(np.average(power[active], weights=lengths[active])))
+
+
+def _active(power: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    return np.asarray(power > power.max() * 10 ** (ACTIVE_DB / 10))
 
 
 def _frame_power(
@@ -177,10 +175,17 @@ def _frame_power(
     Returns:
         The power (T,) and the length of each frame in samples (T,).
     """
-    power = np.square(signal, dtype=np.float64).reshape(-1, signal.shape[-1]).mean(axis=0)
-    starts = np.arange(0, len(power), round(FRAME_S * sample_rate))
-    lengths = np.diff(np.append(starts, len(power)))
-    return np.add.reduceat(power, starts) / lengths, lengths
+    channels = signal.reshape(-1, signal.shape[-1])
+    frame = round(FRAME_S * sample_rate)
+    whole = channels.shape[1] // frame
+    frames = channels[:, : whole * frame].reshape(len(channels), whole, frame)
+    energy = np.einsum("ctn,ctn->ct", frames, frames).sum(axis=0, dtype=np.float64)
+    lengths = np.full(whole, frame)
+    rest = channels[:, whole * frame :]
+    if rest.size:
+        energy = np.append(energy, np.square(rest, dtype=np.float64).sum())
+        lengths = np.append(lengths, rest.shape[1])
+    return energy / (lengths * len(channels)), lengths
 
 
 def _balance(scene: Scene, images: Samples) -> Samples:

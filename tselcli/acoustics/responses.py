@@ -1,13 +1,24 @@
 """What a scene's sources are heard through: responses of a shoebox, or measured ones."""
 
+from functools import partial
+
 import numpy as np
 
 from tselcli.acoustics.ambisonics import figures_of_eight, from_acn_sn3d
 from tselcli.acoustics.early_late import early_and_late
 from tselcli.acoustics.geometry import Floats, direction, turn
 from tselcli.acoustics.measured import RirBank
+from tselcli.acoustics.methods import (
+    Points,
+    Setting,
+    Shoebox,
+    as_points,
+    kept_rirs,
+    rirs_of,
+    tailed,
+)
 from tselcli.acoustics.places import MeasuredRoom
-from tselcli.acoustics.rirs import Room, Samples, shoebox_rirs
+from tselcli.acoustics.rirs import Room, Samples
 from tselcli.acoustics.scene import Point, Scene, Source
 from tselcli.acoustics.tracks import measured_rirs
 from tselcli.acoustics.trajectory import FRAME_S, runs_of
@@ -16,8 +27,15 @@ from tselcli.errors import DataError
 Layer = tuple[Samples, list[int]]  # responses (K, C, L), and the sample at which each begins (K,)
 
 
-def responses(scene: Scene, bank: RirBank | None = None) -> list[list[Layer]]:
+def responses(
+    scene: Scene, bank: RirBank | None = None, shoebox: Shoebox | None = None
+) -> list[list[Layer]]:
     """Give what every directional source is heard through.
+
+    Args:
+        scene: whose sources.
+        bank: that the responses of a measured room are in.
+        shoebox: what computes responses by the method ``torch``.
 
     Returns:
         For each source, layers whose sounds add up: responses in the order in which they are
@@ -25,14 +43,14 @@ def responses(scene: Scene, bank: RirBank | None = None) -> list[list[Layer]]:
         response.
 
     Raises:
-        DataError: the bank does not have them.
+        DataError: the bank does not have them, or ``torch`` is asked for and not given.
     """
     sources = [source for source in scene.sources if source.kind == "directional"]
     room = scene.room
     if isinstance(room, MeasuredRoom):
         return [[_measured(scene, room, source, bank)] for source in sources]
     resting = [source.position_m for source in sources if source.positions is None]
-    rirs = iter(_at_rest(scene, room, np.array(resting)) if resting else ())
+    rirs = iter(_at_rest(scene, room, np.array(resting), shoebox) if resting else ())
     return [
         [(next(rirs)[None], [0])] if source.positions is None else _moving(scene, room, source)
         for source in sources
@@ -48,12 +66,29 @@ def first_response(layers: list[Layer]) -> Samples:
     return whole
 
 
-def _at_rest(scene: Scene, room: Room, places: Floats) -> Samples:
+def _at_rest(scene: Scene, room: Room, places: Floats, shoebox: Shoebox | None) -> Samples:
     """Compute the responses (S, C, L) from places (S, 3) of a shoebox."""
-    rirs = shoebox_rirs(
-        room, scene.mics_m, places, scene.sample_rate, scene.max_order, _axes(scene)
+    if scene.bank_room is None:
+        return _as_heard(scene, rirs_of(_setting(scene, room, as_points(places)), shoebox))
+    # Scenes of this room name its places in any order.
+    points = as_points(places)
+    ordered = tuple(sorted(set(points)))
+    rirs = kept_rirs(_setting(scene, room, ordered), shoebox)
+    return _as_heard(scene, rirs[[ordered.index(point) for point in points]])
+
+
+def _setting(scene: Scene, room: Room, places: Points) -> Setting:
+    axes = _axes(scene)
+    return Setting(
+        method=scene.method or "images",
+        room=room,
+        mics_m=as_points(scene.mics_m),
+        sources_m=places,
+        sample_rate=scene.sample_rate,
+        max_order=scene.max_order,
+        axes=None if axes is None else as_points(axes),
+        seed=scene.seed,
     )
-    return _as_heard(scene, rirs)
 
 
 def _moving(scene: Scene, room: Room, source: Source) -> list[Layer]:
@@ -68,6 +103,7 @@ def _moving(scene: Scene, room: Room, source: Source) -> list[Layer]:
         scene.sample_rate,
         scene.max_order,
         _axes(scene),
+        partial(tailed, _setting(scene, room, ())) if scene.method == "diffuse-tail" else None,
     )
     starts = [round(frame * FRAME_S * scene.sample_rate) for frame, *_ in way]
     layers = [(_as_heard(scene, early), starts)]

@@ -26,6 +26,7 @@ FRACTIONAL_TAPS = 81  # of the filter that places a reflection between two sampl
 HIGH_PASS_HZ = 20.0
 TAIL_DB = -60.0  # where no more energy is left than this, responses are cut
 SHORTEST_DECAY_S = 0.03
+SETTLE_S = 0.1  # until the high-pass filter has died away
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,18 @@ def cut_tail(rirs: Samples) -> Samples:
     left = _energy_left(rirs.astype(np.float64))
     audible = (left > left[..., :1] * 10 ** (TAIL_DB / 10)).any(axis=(0, 1))
     return np.ascontiguousarray(rirs[..., : int(audible.sum())])
+
+
+def high_passed(rirs: Samples, sample_rate: int, settle_s: float = SETTLE_S) -> Samples:
+    """Take the false pressure at 0 Hz off responses (..., L), as `shoebox_rirs` does.
+
+    They become longer by ``settle_s``, in which the filter dies away.
+    """
+    from scipy.signal import butter, sosfiltfilt
+
+    filters = butter(2, HIGH_PASS_HZ, "highpass", fs=sample_rate, output="sos")
+    silence = [(0, 0)] * (rirs.ndim - 1) + [(0, round(settle_s * sample_rate))]
+    return np.asarray(sosfiltfilt(filters, np.pad(rirs, silence)), dtype=np.float32)
 
 
 def _energy_left(rir: Floats) -> Floats:

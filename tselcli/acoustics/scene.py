@@ -9,7 +9,7 @@ whichever process draws it and whatever was drawn before.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,13 +23,13 @@ from tselcli.acoustics.tracks import draw_measured
 from tselcli.acoustics.trajectory import Runs
 from tselcli.corpora.clip import Clip, Corpus, compatible, read_clip
 from tselcli.errors import DataError
-from tselcli.sections import SceneRecipe
+from tselcli.sections import RoomMethod, SceneRecipe
 
 Point = tuple[float, float, float]
 SPLITS = ("train", "val", "test")
 
 CLIP_TRIES = 20
-AMBIENCE_STREAM = 2  # of random numbers
+AMBIENCE_STREAM, BANK_STREAM = 2, 4  # of random numbers
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ class Scene:
         sources: the first is the target; directional ones come before additive ones.
         noise_snr_db: active part of all sources together over noise; None is no noise.
         ambience: what the noise is; None is diffuse noise.
+        method: how responses of a shoebox are computed; None in a measured room.
+        bank_room: which room of the recipe's bank it is; None is a room of its own.
         rt60_measured_s: at the first microphone, for the target; None until rendered, and
             where it cannot be measured.
     """
@@ -112,6 +114,8 @@ class Scene:
     sources: tuple[Source, ...]
     noise_snr_db: float | None
     ambience: Ambience | None = None
+    method: RoomMethod | None = None
+    bank_room: int | None = None
     rt60_measured_s: float | None = None
 
     @property
@@ -147,7 +151,14 @@ def draw_scene(
     """
     rng = scene_rng(seed, split, index)
     clips = _draw_clips(rng, corpus, recipe.directional + recipe.additive)
-    place = draw_place(rng, recipe) if bank is None else draw_measured(rng, recipe, bank, split)
+    number = None
+    if bank is not None:
+        place = draw_measured(rng, recipe, bank, split)
+    elif recipe.room.bank is None:
+        place = draw_place(rng, recipe)
+    else:
+        number = int(rng.integers(recipe.room.bank))
+        place = _from_bank(rng, recipe, seed, split, number)
     sources = tuple(
         _draw_source(rng, recipe, clip, place, number) for number, clip in enumerate(clips)
     )
@@ -168,7 +179,18 @@ def draw_scene(
         sources=sources,
         noise_snr_db=noise,
         ambience=None if noise is None else _draw_ambience(recipe, place, bank, seed, split, index),
+        method=None if bank is not None else recipe.room.method,
+        bank_room=number,
     )
+
+
+def _from_bank(
+    rng: np.random.Generator, recipe: SceneRecipe, seed: int, split: str, number: int
+) -> Place:
+    """Draw a room of the bank, always the same, and which source is at which of its places."""
+    place = draw_place(scene_rng(seed, split, number, BANK_STREAM), recipe)
+    spots = [place.sources[k] for k in rng.permutation(len(place.sources))]
+    return replace(place, sources=spots)
 
 
 def _draw_ambience(

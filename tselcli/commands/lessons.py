@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tselcli.acoustics.render import convolve
+from tselcli.acoustics.convolution import convolve
 from tselcli.acoustics.scene import scene_rng
 from tselcli.acoustics.tracks import bank_of
 from tselcli.console import progress_bar

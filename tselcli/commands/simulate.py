@@ -45,6 +45,7 @@ from tselcli.errors import DataError, RecipeError
 from tselcli.files import make_folder, write_text_atomically
 from tselcli.processes import Executor, spread
 from tselcli.recipe import Recipe
+from tselcli.shoeboxes import shoebox_of
 
 MAX_SHOWN = 5  # problems listed in the last message
 MAX_COUNT = 1_000_000  # file names have six digits
@@ -215,7 +216,7 @@ def _render(job: _Job, index: int) -> _Outcome:
     audio = audio_place(job.split, index)
     try:
         scene = draw_scene(job.recipe.scene, job.corpus, job.seed, job.split, index, job.bank)
-        rendered = render_scene(scene, job.corpus, job.bank)
+        rendered = render_scene(scene, job.corpus, job.bank, shoebox_of(scene.method))
     except DataError as error:
         return _Outcome(problem=str(error))
     make_folder((job.out / audio).parent)
