@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tselcli.commands.simulate import simulate
 from tselcli.commands.train import alone_in, train
 from tselcli.errors import RecipeError
 from tselcli.models.checkpoint import read_tensors
@@ -48,9 +49,12 @@ def test_killed_at_random_moments_it_comes_to_the_same_weights(tmp_path, monkeyp
     fork.set_forkserver_preload(["tselcli.commands.train", "tselcli.mask_task"])
     rng = np.random.default_rng(0)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
+    folders = {"data": tmp_path / "train", "val_data": tmp_path / "val"}
+    for split, count in (("train", 6), ("val", 2)):
+        simulate(RECIPE, tmp_path / split, split=split, count=count, jobs=1)
 
     def start(out, resume):
-        how = {"device": "cpu", "jobs": 1, "resume": resume}
+        how = {"device": "cpu", "jobs": 1, "resume": resume, **folders}
         process = fork.Process(target=train, args=(RECIPE, out), kwargs=how)
         process.start()
         return process

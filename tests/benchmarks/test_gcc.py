@@ -1,5 +1,8 @@
 """GCC-PHAT against a loop over pairs in numpy, as SELD baselines compute it."""
 
+import os
+import time
+
 import librosa
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from tselcli.features.gcc import recording_gcc
 
 RATE, N_FFT, HOP, LAGS, CLIPS = 16_000, 1024, 320, 96, 8
 GROUP = "GCC-PHAT of 8 clips of 10 s, six pairs, 96 lags"
+CLOCK = " (by the clock, all cores)"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,7 @@ def by_pairs_and_frames(clip):
 
 
 def ours(clips):
-    return torch.cat([recording_gcc(clip[None], N_FFT, HOP, LAGS) for clip in clips])
+    return [recording_gcc(clip[None], N_FFT, HOP, LAGS)[0] for clip in clips]
 
 
 @pytest.mark.benchmark(group=GROUP)
@@ -63,6 +67,18 @@ def test_gcc_ours(benchmark, clips):
     correlation = benchmark(ours, torch.from_numpy(clips))
     np.testing.assert_allclose(correlation[0], by_pairs(clips[0]), atol=1e-4)
     np.testing.assert_allclose(correlation[0], by_pairs_and_frames(clips[0]), atol=1e-4)
+
+
+@pytest.mark.benchmark(group=GROUP + CLOCK, timer=time.perf_counter)
+def test_gcc_ours_on_all_cores(benchmark, clips):
+    torch.set_num_threads(os.cpu_count() or 1)
+    assert len(benchmark(ours, torch.from_numpy(clips))) == CLIPS
+
+
+@pytest.mark.benchmark(group=GROUP + CLOCK, timer=time.perf_counter)
+def test_gcc_pair_by_pair_by_the_clock(benchmark, clips):
+    benchmark.extra_info["title"] = "librosa and numpy, pair by pair"
+    assert len(benchmark.pedantic(lambda: list(map(by_pairs, clips)), rounds=5)) == CLIPS
 
 
 @pytest.mark.benchmark(group=GROUP)

@@ -1,5 +1,8 @@
 """SRP-PHAT against that of pyroomacoustics: same samples, window, bins and grid."""
 
+import os
+import time
+
 import numpy as np
 import pyroomacoustics as pra
 import pytest
@@ -13,6 +16,7 @@ RATE, N_FFT, HOP, CLIPS = 16_000, 1024, 320, 8
 ARRAY = parse_array("square:0.12")
 GRID = np.arange(-180.0, 180.0)
 GROUP = "SRP-PHAT of 8 clips of 10 s, four microphones, 360 azimuths"
+CLOCK = " (by the clock, all cores)"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +55,18 @@ def theirs(clips):
 def test_srp_ours(benchmark, clips):
     response = benchmark(ours, clips)
     np.testing.assert_allclose(response[:2], theirs(clips[:2]), atol=1e-4)
+
+
+@pytest.mark.benchmark(group=GROUP + CLOCK, timer=time.perf_counter)
+def test_srp_ours_on_all_cores(benchmark, clips):
+    torch.set_num_threads(os.cpu_count() or 1)
+    assert benchmark(ours, clips).shape == (CLIPS, 360)
+
+
+@pytest.mark.benchmark(group=GROUP + CLOCK, timer=time.perf_counter)
+def test_srp_pyroomacoustics_by_the_clock(benchmark, clips):
+    benchmark.extra_info["title"] = "`pyroomacoustics.doa.SRP`"
+    assert benchmark.pedantic(theirs, (clips,), rounds=5).shape == (CLIPS, 360)
 
 
 @pytest.mark.benchmark(group=GROUP)

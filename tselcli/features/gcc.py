@@ -81,12 +81,16 @@ def gcc_phat(spectrum: Tensor, n_lags: int, mask: Tensor | None = None) -> Tenso
 
 def _correlated(spectrum: Tensor, n_lags: int, mask: Tensor | None) -> Tensor:
     """Correlate a block of frames, as `gcc_phat`."""
-    cross = cross_phat(spectrum)
-    if mask is not None:
-        cross = cross * mask[:, None]
-    lags = torch.fft.irfft(cross, n=2 * (spectrum.shape[-1] - 1), dim=-1)
-    before = n_lags // 2
-    return torch.cat([lags[..., lags.shape[-1] - before :], lags[..., : n_lags - before]], dim=-1)
+    phase = phases(spectrum)
+    other = phase.conj().resolve_conj()  # once, and not for every pair
+    size, before, rows = 2 * (spectrum.shape[-1] - 1), n_lags // 2, []
+    for m in range(spectrum.shape[1] - 1):
+        cross = phase[:, m : m + 1] * other[:, m + 1 :]
+        if mask is not None:
+            cross = cross * mask[:, None]
+        lags = torch.fft.irfft(cross, n=size, dim=-1)
+        rows.append(torch.cat([lags[..., size - before :], lags[..., : n_lags - before]], dim=-1))
+    return torch.cat(rows, dim=1)
 
 
 def recording_gcc(signal: Tensor, n_fft: int, hop: int, n_lags: int) -> Tensor:

@@ -13,7 +13,7 @@ import torchaudio.functional as taf
 from torch import Tensor
 
 FLOOR = 1e-8  # relative to the loudest frame: 80 dB below it everything looks like silence
-AT_ONCE = 2**16  # bins of all channels: a spectrum of 512 KB, which stays near the processor
+AT_ONCE = 2**16  # bins of all channels for each core: a spectrum of 512 KB stays in its cache
 
 
 def stft(signal: Tensor, n_fft: int, hop: int, centred: bool = True) -> Tensor:
@@ -39,7 +39,7 @@ def stft(signal: Tensor, n_fft: int, hop: int, centred: bool = True) -> Tensor:
 
 def block_frames(n_channels: int, n_fft: int, multiple: int = 1) -> int:
     """Say how many frames to work on at once; a whole ``multiple``."""
-    frames = AT_ONCE // (n_channels * (n_fft // 2 + 1))
+    frames = AT_ONCE * torch.get_num_threads() // (n_channels * (n_fft // 2 + 1))
     return max(multiple, frames - frames % multiple)
 
 
