@@ -153,9 +153,13 @@ def draw(rows, path):
             panels[row, column].loglog(sizes, values, "o-", label=label)
     for column, axis in enumerate(axes_of):
         panels[1, column].set_xlabel("length in seconds" if axis == "seconds" else axis)
-        for row in (0, 1):
-            panels[row, column].grid(which="both", alpha=0.3)
-            panels[row, column].legend()
+        sizes = sorted({row["size"] for row in rows if row["axis"] == axis})
+        for panel in panels[:, column]:
+            panel.grid(which="both", alpha=0.3)
+            if sizes:
+                panel.set_xticks(sizes, [str(size) for size in sizes])
+                panel.minorticks_off()
+                panel.legend()
     panels[0, 0].set_ylabel("seconds")
     panels[1, 0].set_ylabel("memory in MB")
     figure.savefig(path, dpi=110)
