@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+COLUMNS = ("command", "axis", "size", "seconds", "megabytes")
 BASE = {"seconds": 10, "mics": 4, "queries": 1, "sources": 2}
 SIZES = {
     "localize": {
@@ -88,32 +89,20 @@ def one_point(command, sizes):
 
 
 def measure():
-    """Measure all points, each in a process of its own."""
+    """Measure all points, each in a process of its own, and yield the rows so far."""
     rows = []
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
     for command, axes in SIZES.items():
         for axis, sizes in axes.items():
             for size in sizes:
                 point = json.dumps([command, BASE | {axis: size}])
-                told = subprocess.run(
-                    [sys.executable, __file__, "--point", point],
-                    env=alone,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
+                ask = [sys.executable, __file__, "--point", point]
+                told = subprocess.run(ask, env=alone, capture_output=True, text=True, check=True)
                 seconds, megabytes = json.loads(told.stdout.splitlines()[-1])
-                rows.append(
-                    {
-                        "command": command,
-                        "axis": axis,
-                        "size": size,
-                        "seconds": round(seconds, 4),
-                        "megabytes": round(megabytes),
-                    }
-                )
-                print(*rows[-1].values(), file=sys.stderr, flush=True)
-    return rows
+                found = (command, axis, size, round(seconds, 4), round(megabytes))
+                rows.append(dict(zip(COLUMNS, found, strict=True)))
+                print(*found, file=sys.stderr, flush=True)
+            yield rows
 
 
 def exponent(rows):
@@ -164,9 +153,13 @@ def draw(rows, path):
             panels[row, column].loglog(sizes, values, "o-", label=label)
     for column, axis in enumerate(axes_of):
         panels[1, column].set_xlabel("length in seconds" if axis == "seconds" else axis)
-        for row in (0, 1):
-            panels[row, column].grid(which="both", alpha=0.3)
-            panels[row, column].legend()
+        sizes = sorted({row["size"] for row in rows if row["axis"] == axis})
+        for panel in panels[:, column]:
+            panel.grid(which="both", alpha=0.3)
+            if sizes:
+                panel.set_xticks(sizes, [str(size) for size in sizes])
+                panel.minorticks_off()
+                panel.legend()
     panels[0, 0].set_ylabel("seconds")
     panels[1, 0].set_ylabel("memory in MB")
     figure.savefig(path, dpi=110)
@@ -175,13 +168,13 @@ def draw(rows, path):
 def main(folder):
     """Measure, and write all three files."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = measure()
-    with (folder / "growth.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    (folder / "growth.md").write_text(table(rows))
-    draw(rows, folder / "growth.png")
+    for rows in measure():  # what is there stays when the rest is interrupted
+        with (folder / "growth.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        (folder / "growth.md").write_text(table(rows))
+        draw(rows, folder / "growth.png")
 
 
 if __name__ == "__main__":
