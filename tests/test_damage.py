@@ -23,7 +23,7 @@ from tselcli.errors import CheckpointError, TselError
 from tselcli.models.checkpoint import build_net, save_checkpoint
 from tselcli.models.direct_checkpoint import open_localizer
 from tselcli.models.encoders import CompactTextEncoder
-from tselcli.models.mask import Readout
+from tselcli.models.readout import Readout
 from tselcli.recipe import load_recipe, recipe_from_dict, recipe_to_yaml
 from tselcli.trainer import Run
 
