@@ -30,6 +30,7 @@ from tselcli.acoustics.hdf5 import (
     check_indices,
     check_samples,
 )
+from tselcli.acoustics.mat5 import read_mat5
 from tselcli.acoustics.measured import Channels, Track, is_closed
 from tselcli.acoustics.rirs import Samples
 from tselcli.errors import DataError
@@ -157,19 +158,16 @@ def open_tau(folder: Path, channels: Channels = "foa") -> TauBank:
 
 def _read_table(path: Path, name: str) -> Any:
     """Read the variable of a MATLAB v5 file."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise DataError(f"{path}: {path.stat().st_size >> 20} MB is no table; {AGAIN}")
-        return loadmat(path)[name]
+        return read_mat5(path)[name]
     except FileNotFoundError as problem:
         raise DataError(
             f"{path}: no such file, and without it no direction is known; it comes in the same "
             f"archive as the rooms, {AGAIN}"
         ) from problem
-    except (*MATLAB_DAMAGE, MatReadError) as problem:
+    except MATLAB_DAMAGE as problem:
         raise DataError(f"{path}: cut, damaged or not of TAU-SRIR; {AGAIN}") from problem
 
 
