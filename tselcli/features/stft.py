@@ -13,7 +13,7 @@ import torchaudio.functional as taf
 from torch import Tensor
 
 FLOOR = 1e-8  # relative to the loudest frame: 80 dB below it everything looks like silence
-AT_ONCE = 2**16  # bins of all channels for each core: a spectrum of 512 KB stays in its cache
+AT_ONCE = 2**17  # bins of all channels for each core: a spectrum of 1 MB stays in its cache
 
 
 def stft(signal: Tensor, n_fft: int, hop: int, centred: bool = True) -> Tensor:
