@@ -53,7 +53,9 @@ CAPSULES = "tetra:0.042"  # 4.2 cm; at 45 35, -45 -35, 135 -35, -135 35 degrees
 Grid = dict[tuple[int, int], Floats]  # (trajectory, height) -> unit vectors (D, 3)
 MAX_TABLE_BYTES = 64 << 20
 AGAIN = "get it again (`tsel data fetch tau-srir`)"
+MATLAB_5 = b"MATLAB 5.0 MAT-file"
 MATLAB_DAMAGE = (
+    MemoryError,  # of what a damaged length asks for
     OSError,
     ValueError,
     TypeError,
@@ -95,7 +97,8 @@ class TauBank:
         path = self.paths[track.room]
         wanted, back = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
         trajectory, height = map(int, re.findall(r"\d+", track.name))
-        with self._files.reading(path) as file:
+        # What single precision cannot hold becomes infinite, and is refused below.
+        with self._files.reading(path) as file, np.errstate(over="ignore", invalid="ignore"):
             responses = file[file["rirs/" + self.channels][height, trajectory]]
             read = np.empty((len(wanted), *responses.shape[1:]), dtype=np.float32)
             for row, index in enumerate(wanted):
@@ -163,6 +166,9 @@ def _read_table(path: Path, name: str) -> Any:
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise DataError(f"{path}: {path.stat().st_size >> 20} MB is no table; {AGAIN}")
+        with path.open("rb") as file:
+            if file.read(len(MATLAB_5)) != MATLAB_5:  # scipy would take it for MATLAB v4
+                raise ValueError(f"does not begin with {MATLAB_5!r}")
         return loadmat(path)[name]
     except FileNotFoundError as problem:
         raise DataError(
