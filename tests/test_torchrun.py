@@ -94,6 +94,10 @@ out = Path(sys.argv[1])
 out.mkdir(exist_ok=True)
 run = Run(recipe_from_dict({"name": "half", "train": train}), out, Half(), torch.device("cpu"))
 run.fit()
+run.optimiser.zero_grad()
+run.task.loss(run.task.net)[0].backward()
+run._share_gradients(run.task.net)
+torch.save([one.grad for one in run.task.net.parameters()], out / f"gradients{run.rank}.pt")
 run.finish()
 """
 
@@ -120,3 +124,7 @@ def test_two_processes_learn_what_one_learns_from_both_batches(tmp_path):
     )
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=1e-6, rtol=1e-5)
+    whole = torch.load(tmp_path / "one" / "gradients0.pt", weights_only=True)
+    for rank in (0, 1):
+        shared = torch.load(tmp_path / "two" / f"gradients{rank}.pt", weights_only=True)
+        torch.testing.assert_close(shared, whole, atol=1e-5, rtol=1e-4)

@@ -52,7 +52,7 @@ def test_turning_the_array_turns_the_answer(localizer, name, azimuth, seed, turn
     assert np.abs((there[:, 0] - azimuth + 180) % 360 - 180).max() < 10
 
 
-@given(gain_db=st.integers(-140, 140), **SCENES)
+@given(gain_db=st.sampled_from([-400, -200, -90, -6, 6, 90, 200, 400]), **SCENES)
 def test_loudness_changes_nothing(localizer, name, azimuth, seed, gain_db):
     array = parse_array(name)
     signal = heard(array, azimuth, seed)
