@@ -10,6 +10,7 @@ the recording is steered, from the mask and the learned readout.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -132,7 +133,8 @@ def check_onnx(checkpoint: Checkpoint, path: Path) -> float:
         power[3 * len(power) // 4 :] = 0  # silence
         heard = network.run(None, {"power": power.numpy(), "text": expected.numpy()})
         pairs = zip([text, *heard], [expected, *ours(power, expected)], strict=True)
-        worst = max(worst, *(float(np.abs(a - b.numpy()).max()) for a, b in pairs))
+        off = [float(np.abs(a - b.numpy()).max()) for a, b in pairs]
+        worst = max(worst, *(math.inf if math.isnan(one) else one for one in off))
     return worst
 
 

@@ -6,6 +6,11 @@ from torch import Tensor, nn
 from tselcli.models.cells import AUDIBLE, fine
 
 
+def log_sigmoid(logits: Tensor) -> Tensor:
+    """Give log(sigmoid), in steps that ONNX keeps: of its own sigmoid some logarithms are NaN."""
+    return logits.clamp_max(0.0) - torch.log1p(torch.exp(-logits.abs()))
+
+
 class Readout(nn.Module):
     """How much each cell says about the direction; learned, since plain masks are too timid.
 
@@ -39,7 +44,7 @@ class Readout(nn.Module):
         """
         level = 8 * (picture - 1) * 2.302585  # natural log of the relative energy
         log_weight = (
-            self.power * fine(nn.functional.logsigmoid(logits), picture.shape[1])
+            self.power * fine(log_sigmoid(logits), picture.shape[1])
             + (self.energy * level + self.band)[:, None]
         )
         log_weight = log_weight.masked_fill((picture < AUDIBLE)[:, None], -60.0)
