@@ -23,7 +23,7 @@ from tselcli.models.choice import matches, source_odds
 from tselcli.models.choosing import choose
 from tselcli.models.localizer import Localizer
 from tselcli.models.losses import audible
-from tselcli.models.matching import COMMON, Matching
+from tselcli.models.matching import COMMON
 from tselcli.models.track import Heard
 
 ABSENT = 2  # descriptions of what is not there, asked of every scene
@@ -107,30 +107,21 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
     readout.choice.data.copy_(weights)
     if len(set(evidence.there)) == 2:
         net.common.copy_(_spread(evidence.cells))
-        usual = net.usual(evidence.text).tolist()
-        net.presence.data.copy_(fit_presence(evidence.pooled, usual, evidence.there))
+        usual = net.usual(evidence.text)
+        net.presence.data.copy_(fit_presence(evidence.pooled, usual.tolist(), evidence.there))
     known, chosen = place.double().numpy(), weights.double().numpy()
     picks = [matches(q.table, source_odds(q.table, known)) @ chosen for q in answered]
+    odds = net.presence_odds(torch.tensor(evidence.pooled).to(place), net.usual(evidence.text))
     right = [int(pick.argmax()) == q.answer for pick, q in zip(picks, answered, strict=True)]
     return {
         "questions": len(evidence.questions),
         "offered": len(answered) / len(evidence.questions),
         "chosen": float(np.mean(right)),
-        "auroc": auroc(_presence(net, evidence), evidence.there),
+        "auroc": auroc(odds.tolist(), evidence.there),
     }
 
 
 def _spread(cells: Tensor) -> Tensor:
     """Take COMMON of the cells (N, D), evenly, or all of them as often as it needs."""
-    rows = torch.arange(COMMON) * len(cells) // COMMON if len(cells) > COMMON else None
-    if rows is None:
-        rows = torch.arange(COMMON) % len(cells)
-    return cells[rows.to(cells.device)]
-
-
-def _presence(net: Matching, evidence: Evidence) -> list[float]:
-    """Give the log-odds that each description is of something there."""
-    slope, offset, weight, middle = net.presence.tolist()
-    usual = net.usual(evidence.text).tolist()
-    pairs = zip(evidence.pooled, usual, strict=True)
-    return [slope * pooled + offset + weight * (common - middle) for pooled, common in pairs]
+    every = torch.arange(COMMON, device=cells.device)
+    return cells[every * len(cells) // COMMON if len(cells) > COMMON else every % len(cells)]

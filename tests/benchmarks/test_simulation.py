@@ -4,9 +4,11 @@ Twelve scenes of Table I: two directional sources, shoeboxes of 5-15 m, RT60 0.5
 microphones, 10 s at 32 kHz. AudioCaps' clips last 10 s, so the built-in ones are repeated to
 that. Both sides are given the clips in memory and give the recording in memory. The script is
 what the manual shows: ShoeBox, add_source, add_microphone_array, simulate(). Every process
-computes in one thread; with two processes, the scenes are handed out one by one.
+computes in one thread; with two processes, the scenes are handed out one by one and the clock on
+the wall counts, since the processor time of a parent leaves out its children.
 """
 
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -23,7 +25,7 @@ from tselcli.recipe import load_recipe
 SCENES = 12
 RECIPE = "paper/table1-clap-concat-two-directional"
 ONE = "12 scenes of Table I, one process"
-TWO = "12 scenes of Table I, two processes"
+TWO = "12 scenes of Table I, two processes, by the clock"
 READY = {}
 
 
@@ -96,23 +98,33 @@ def test_images_pyroomacoustics(benchmark):
     measure(benchmark, pyroomacoustics)
 
 
-@pytest.mark.benchmark(group=f"{TWO}, every image")
+@pytest.mark.benchmark(group=f"{TWO}, every image", timer=time.perf_counter)
 def test_images_of_two_ours(benchmark):
     measure_two(benchmark, images)
 
 
-@pytest.mark.benchmark(group=f"{TWO}, every image")
+@pytest.mark.benchmark(group=f"{TWO}, every image", timer=time.perf_counter)
 def test_images_of_two_pyroomacoustics(benchmark):
     measure_two(benchmark, pyroomacoustics)
 
 
-@pytest.mark.benchmark(group=f"{TWO}, diffuse tail")
+@pytest.mark.benchmark(group=f"{ONE}, diffuse tail")
 def test_diffuse_tail_ours(benchmark):
+    measure(benchmark, diffuse_tail)
+
+
+@pytest.mark.benchmark(group=f"{ONE}, diffuse tail")
+def test_diffuse_tail_pyroomacoustics(benchmark):
+    measure(benchmark, pyroomacoustics)
+
+
+@pytest.mark.benchmark(group=f"{TWO}, diffuse tail", timer=time.perf_counter)
+def test_diffuse_tail_of_two_ours(benchmark):
     measure_two(benchmark, diffuse_tail)
 
 
-@pytest.mark.benchmark(group=f"{TWO}, diffuse tail")
-def test_diffuse_tail_pyroomacoustics(benchmark):
+@pytest.mark.benchmark(group=f"{TWO}, diffuse tail", timer=time.perf_counter)
+def test_diffuse_tail_of_two_pyroomacoustics(benchmark):
     measure_two(benchmark, pyroomacoustics)
 
 

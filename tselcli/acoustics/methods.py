@@ -1,7 +1,7 @@
 """Ways to compute the responses of a shoebox; a recipe and a scene name one of them.
 
     images          every image source, fast (`tselcli.acoustics.images`)
-    pyroomacoustics the same by that package: the reference, equal to 1e-6
+    pyroomacoustics the same by that package: the reference, equal to 5e-6
     torch           the same in batches, on a GPU where there is one; it comes from above, so that
                     simulation starts without torch
     diffuse-tail    image sources while they are few, then noise: another response that measures

@@ -2,7 +2,7 @@
 
     picture --> cells of each member, joined along D --> logits: the mean of the members'
 
-Networks trained apart are wrong about different sounds. A committee of ``n`` takes ``n`` times
+Networks trained apart may be wrong about different sounds. A committee of ``n`` takes ``n`` times
 the network's time and space; all read the same text embeddings, which are made once.
 """
 

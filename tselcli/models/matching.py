@@ -93,9 +93,14 @@ class Matching(nn.Module, ABC):
         Returns:
             Log-odds (B, Q).
         """
+        usual = None if text is None else self.usual(text)
+        return self.presence_odds(self.pooled(logits, picture), usual)
+
+    def presence_odds(self, pooled: Tensor, usual: Tensor | None) -> Tensor:
+        """Weigh the votes for descriptions (..., Q) against what they score anywhere (Q,)."""
         slope, offset, weight, middle = self.presence
-        odds: Tensor = slope * self.pooled(logits, picture) + offset
-        return odds if text is None else odds + weight * (self.usual(text) - middle)
+        odds: Tensor = slope * pooled + offset
+        return odds if usual is None else odds + weight * (usual - middle)
 
     def pooled(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Average the votes of all cells for each described sound.
