@@ -6,6 +6,8 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin
 
+from tselcli.processes import one_core
+
 _WORK: dict[str, Callable[[Any], Any]] = {}  # what this worker does, by name
 
 
@@ -26,7 +28,8 @@ class Give(WorkerPlugin):  # type: ignore[misc]
 
 def do(name: str, task: Any) -> Any:
     """Do one task of the work of that name."""
-    return _WORK[name](task)
+    with one_core():
+        return _WORK[name](task)
 
 
 def answer_mark(mark: str) -> str | None:

@@ -1,12 +1,20 @@
-"""Independent tasks in parallel processes, with results in the order of the tasks."""
+"""Independent tasks in parallel processes, with results in the order of the tasks.
 
+Every process keeps to one core: the matrices of a task are small, and the threads of several
+processes (or of one, which wait by spinning) would only take the cores from each other.
+"""
+
+import ctypes
 import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from tselcli.errors import DataError
 
@@ -14,6 +22,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 AHEAD = 4  # tasks handed out in advance per worker, so that results do not pile up
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # of mallopt in malloc.h
 _WORK: list[Callable[[Any], Any]] = []  # in a worker process: what it does
 
 
@@ -59,7 +68,8 @@ def spread(
         yield from _in_order(lambda task: executor.submit(work, task), tasks, AHEAD * jobs)
         return
     if jobs <= 1 or len(tasks) <= 1:
-        yield from map(work, tasks)
+        with one_core():
+            yield from map(work, tasks)
         return
     pool = ProcessPoolExecutor(
         min(jobs, len(tasks)),
@@ -78,6 +88,24 @@ def spread(
         pool.shutdown(cancel_futures=True)
 
 
+def one_core() -> threadpool_limits:
+    """Keep the matrix products of NumPy and SciPy to one thread: for good, or as a context."""
+    return threadpool_limits(limits=1, user_api="blas")
+
+
+def settle() -> None:
+    """Make this process a worker: one core, and memory that is kept from task to task.
+
+    By default the C library of Linux gives large arrays back at once and has the next ones
+    cleared by the kernel, page by page: a sixth of the time of a scene.
+    """
+    one_core()
+    with suppress(TypeError, OSError, AttributeError):  # other systems, other libraries
+        libc = ctypes.CDLL(None)
+        libc.mallopt(MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(TRIM_THRESHOLD, 256 << 20)
+
+
 def _in_order(
     submit: Callable[[Task], Promise], tasks: Sequence[Task], ahead: int
 ) -> Iterator[Any]:
@@ -93,6 +121,7 @@ def _in_order(
 
 def _start(work: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle()
     _WORK.append(work)
 
 

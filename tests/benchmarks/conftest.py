@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tselcli.processes import one_core
+
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 PARTS = ("torch", "numpy", "scipy", "pyroomacoustics")
@@ -37,7 +39,8 @@ def one_thread():
     """Ours against theirs on one core; the peers know no threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with one_core():
+        yield
     torch.set_num_threads(before)
 
 
