@@ -26,8 +26,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit what turns evidence into chances to scenes of the validation split.
 
-    Two thirds of the scenes are those of the recipe, one third are of a single source, so that
-    a wall is not taken for a source where there is no second one.
+    Two thirds of the scenes are those of the recipe; one third are of a single source, so that
+    a wall is not taken for a source where there is no second one, half of them with another
+    sound alike in all channels.
 
     Args:
         model: bundled name, run folder or file.
@@ -46,12 +47,11 @@ def calibrate(
         CheckpointError: the model cannot be loaded.
     """
     checkpoint = load_checkpoint(model, pick_device(device))
-    single = recipe.scene.model_copy(update={"directional": 1, "additive": 0})
-    alone = recipe.model_copy(update={"scene": single})
-    few = count // 3
+    few = count // 6
     trials = itertools.chain(
-        fresh_trials(recipe, "val", seed, count - few, jobs),
-        fresh_trials(alone, "val", seed + 1, few, jobs),
+        fresh_trials(recipe, "val", seed, count - 2 * few, jobs),
+        fresh_trials(_single(recipe, additive=0), "val", seed + 1, few, jobs),
+        fresh_trials(_single(recipe, additive=1), "val", seed + 2, few, jobs),
     )
     localizer = Localizer(checkpoint)
     clips = corpus_of(recipe, "val").clips
@@ -63,3 +63,8 @@ def calibrate(
     parts = (checkpoint.net, checkpoint.readout, checkpoint.text, checkpoint.recipe)
     save_checkpoint(out, *parts, kept)
     return figures
+
+
+def _single(recipe: Recipe, additive: int) -> Recipe:
+    alone = recipe.scene.model_copy(update={"directional": 1, "additive": additive})
+    return recipe.model_copy(update={"scene": alone})

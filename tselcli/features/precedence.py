@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tselcli.features.alike import tells_alike, with_alike
 from tselcli.features.directions import agreement, onsets
 from tselcli.features.gcc import phases
 from tselcli.features.srp import turning
@@ -34,7 +35,7 @@ Listener = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class OnsetHistogram:
-    """Counts the directions in which sounds begin.
+    """Counts the directions in which sounds begin; what begins alike in all channels has none.
 
     Args:
         mics: positions (C, 3) in metres.
@@ -52,12 +53,15 @@ class OnsetHistogram:
     ) -> None:
         n_fft = _window(sample_rate)[0]
         self.sample_rate = sample_rate
-        self.turning = turning(mics, azimuth_deg, sample_rate, n_fft).to(device)
+        around = turning(mics, azimuth_deg, sample_rate, n_fft).to(device)
+        self.size = len(around)
+        self.turning = with_alike(around) if tells_alike(mics) else around
 
     def __call__(self, audio: Sound, masks: Tensor | None = None, cell_s: float = 1.0) -> Tensor:
         """Count over a whole recording (C, N), as `count_onsets`: (1 + Q, A)."""
         size = len(self.turning)
-        return count_onsets(audio, self.sample_rate, size, self._listen, masks, cell_s)
+        counted = count_onsets(audio, self.sample_rate, size, self._listen, masks, cell_s)
+        return counted[:, : self.size]
 
     def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
         found = agreement(phases(spectrum)[0], self.turning, share, 1)

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from tselcli.acoustics.geometry import MicArray
+from tselcli.features.alike import AROUND, directed, tells_alike, with_alike
 from tselcli.features.directions import agreement
 from tselcli.features.gcc import pair_products, phases
 from tselcli.features.intensity import azimuth_votes, foa_agreement, foa_response, intensity
 from tselcli.features.precedence import OnsetHistogram, count_onsets
-from tselcli.features.srp import SteeringTable, weighted_cross
+from tselcli.features.srp import SteeringTable, turning, weighted_cross
 from tselcli.features.stft import mel_bands, reference_power, spread_mask, spread_share
 from tselcli.features.streamed import Sound
 from tselcli.sections import FeatureRecipe
@@ -63,6 +64,9 @@ class Steering(Protocol):
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
 
+    def keep_directed(self, spectra: Iterable[Tensor], new: Tensor) -> Tensor:
+        """Keep of weights (T', M) what is not alike in all channels, where the array can tell."""
+
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """Count where sounds begin in a recording (C, N).
 
@@ -93,6 +97,10 @@ class MicSteering:
         self.bands = mel_bands(rate, features.n_fft, features.n_mels).to(device)
         self.table = SteeringTable(mics, azimuth_deg, rate, features.n_fft, device)
         self.histogram = OnsetHistogram(mics, azimuth_deg[::coarse], rate, device)
+        self.circle: Tensor | None = None
+        if tells_alike(mics):
+            around = np.arange(AROUND) * 360.0 / AROUND
+            self.circle = with_alike(turning(mics, around, rate, features.n_fft)).to(device)
         self.cell_s = 2 * features.mel_pool * features.hop / rate
 
     def reference(self, audio: Sound) -> Sound:
@@ -130,6 +138,14 @@ class MicSteering:
         turning, share = self.table.turning[indices], spread_share(self.bands)
         parts = [agreement(phases(part)[0], turning, share, self.pool) for part in spectra]
         return torch.cat(parts)
+
+    def keep_directed(self, spectra: Iterable[Tensor], new: Tensor) -> Tensor:
+        """As `Steering.keep_directed`."""
+        if self.circle is None:
+            return new
+        share, circle = spread_share(self.bands), self.circle
+        parts = [directed(phases(part)[0], circle, share, self.pool) for part in spectra]
+        return new * torch.cat(parts)
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""
@@ -188,6 +204,10 @@ class FoaSteering:
         grid, share = self.azimuths[indices], spread_share(self.bands)
         parts = [foa_agreement(intensity(part)[0], grid, share, self.pool) for part in spectra]
         return torch.cat(parts)
+
+    def keep_directed(self, spectra: Iterable[Tensor], new: Tensor) -> Tensor:
+        """As `Steering.keep_directed`: all of it, energy that flows nowhere has no vote."""
+        return new
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""

@@ -177,7 +177,7 @@ class Localizer:
         else:
             logits = estimate_logits(self, reference, estimate)
             presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture, None))[0]
-        new = choice.newness(picture[0])
+        new = steering.keep_directed(self.spectra(audio), choice.newness(picture[0]))
         answers = []
         for some in query_groups(len(queries), picture):
             heard = Heard(audio, picture, logits[:, some], new, array)
@@ -196,9 +196,11 @@ class Localizer:
     @torch.no_grad()
     def hear(self, audio: Sound, queries: Sequence[str], array: MicArray) -> Heard:
         """Let the network listen to a sound of :meth:`prepare`; what it heard can be asked."""
-        picture = self.picture(self.steering(array).reference(audio))
+        steering = self.steering(array)
+        picture = self.picture(steering.reference(audio))
         logits, _ = self.match(picture, queries)
-        return Heard(audio, picture, logits, choice.newness(picture[0]), array)
+        new = steering.keep_directed(self.spectra(audio), choice.newness(picture[0]))
+        return Heard(audio, picture, logits, new, array)
 
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
