@@ -39,7 +39,9 @@ def kept(spec, signal):
     return steering.keep_directed([spectrum], torch.ones(cells, FEATURES.n_mels))
 
 
-@pytest.mark.parametrize("spec", ["square:0.12", "circular:8:0.05", "circular:3:0.04", "tetra:0.08"])
+@pytest.mark.parametrize(
+    "spec", ["square:0.12", "circular:8:0.05", "circular:3:0.04", "tetra:0.08"]
+)
 def test_these_arrays_tell_what_is_alike(spec):
     assert tells_alike(parse_array(spec).positions)
 
