@@ -9,6 +9,7 @@ acoustics", J. Acoust. Soc. Am. 65(4), 1979; decay: M. R. Schroeder, "New method
 reverberation time", J. Acoust. Soc. Am. 37(3), 1965.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,11 +183,18 @@ def high_passed(rirs: Samples, sample_rate: int, settle_s: float = SETTLE_S) -> 
 
     They become longer by ``settle_s``, in which the filter dies away.
     """
-    from scipy.signal import butter, sosfiltfilt
+    from scipy.signal import sosfiltfilt
 
-    filters = butter(2, HIGH_PASS_HZ, "highpass", fs=sample_rate, output="sos")
     silence = [(0, 0)] * (rirs.ndim - 1) + [(0, round(settle_s * sample_rate))]
-    return np.asarray(sosfiltfilt(filters, np.pad(rirs, silence)), dtype=np.float32)
+    return np.asarray(sosfiltfilt(_high_pass(sample_rate), np.pad(rirs, silence)), dtype=np.float32)
+
+
+@functools.cache
+def _high_pass(sample_rate: int) -> Floats:
+    """Design the filter of :func:`high_passed`: second-order sections."""
+    from scipy.signal import butter
+
+    return np.asarray(butter(2, HIGH_PASS_HZ, "highpass", fs=sample_rate, output="sos"))
 
 
 def _energy_left(rir: Floats) -> Floats:
