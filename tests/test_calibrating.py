@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -47,10 +49,21 @@ def test_too_few_scenes_change_nothing():
     assert localizer.checkpoint.readout.choice.equal(before)
 
 
-def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path):
+def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path, monkeypatch):
+    scenes = Counter()
+
+    def noted(localizer, trials, clips):
+        trials = list(trials)
+        for trial in trials:
+            places = [source.azimuth_deg is not None for source in trial.scene.sources]
+            scenes[places.count(True), places.count(False)] += 1
+        return gather(localizer, trials, clips)
+
+    monkeypatch.setattr("tselcli.commands.calibrate.gather", noted)
     out = tmp_path / "fitted.safetensors"
     figures = command("mask-compact", out, recipe=recipe, count=30, seed=4, device="cpu", jobs=1)
-    assert figures["questions"] == 50  # of 20 scenes of two sources and 10 of one
+    assert scenes == {(2, 0): 20, (1, 0): 5, (1, 1): 5}
+    assert figures["questions"] == 50
     assert 0.4 < figures["offered"] <= 1
     assert 0.5 < figures["auroc"] <= 1
     old, new = load_checkpoint(str(find_model("mask-compact"))), load_checkpoint(str(out))

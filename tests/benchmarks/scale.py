@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 SIZES = (500, 50_000)
@@ -21,6 +20,8 @@ ROUNDS = 3
 
 def prepare(folder, count):
     """Write a folder of scenes and the stems of all its sources."""
+    from types import SimpleNamespace
+
     import numpy as np
 
     from tselcli import folder_stems
@@ -43,21 +44,13 @@ def prepare(folder, count):
     first.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).standard_normal((4, 160_000)).astype(np.float32)
     write_audio(first, 0.1 * noise, 16_000)
-    real = folder_stems.render_scene
-    folder_stems.render_scene = partial(stand_in, noise)
-    try:
-        stems = folder_stems.FolderStems(recipe.features, folder, FeatureCache(cache_of(folder)))
-        for _ in stems.fill(1):
-            pass
-    finally:
-        folder_stems.render_scene = real
-
-
-def stand_in(noise, scene, *others):
-    """Give for every source the same short noise."""
-    from types import SimpleNamespace
-
-    return SimpleNamespace(images=[noise[:, :16_000]] * len(scene.sources))
+    stem = folder_stems.stem_mel(noise[:, :16_000], recipe.features)
+    folder_stems.render_scene = lambda scene, *others: SimpleNamespace(images=scene.sources)
+    folder_stems.resample = lambda images, *rates: images
+    folder_stems.stem_mel = lambda source, features: stem
+    stems = folder_stems.FolderStems(recipe.features, folder, FeatureCache(cache_of(folder)))
+    for _ in stems.fill(1):
+        pass
 
 
 def cache_of(folder):
