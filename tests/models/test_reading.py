@@ -233,8 +233,8 @@ def test_an_encoder_that_cannot_be_found_again_is_not_saved(run, tmp_path):
 
 def test_calibration_keeps_what_it_reads_with(run, recipe, tmp_path):
     out = tmp_path / "fitted.safetensors"
-    figures = calibrate(run, out, recipe=recipe, count=3, device="cpu", jobs=1)
-    assert figures["questions"] == 5  # of two scenes of two sources and one of one
+    figures = calibrate(run, out, recipe=recipe, count=6, device="cpu", jobs=1)
+    assert figures["questions"] == 10  # of four scenes of two sources and two of one
     old, new = load_checkpoint(run), load_checkpoint(str(out))
     assert new.text.identity == old.text.identity
 
