@@ -107,7 +107,7 @@ def test_each_beam_is_judged_as_if_it_were_alone(localizer):
     alone = [likeness(localizer, beam[None], "a siren")[0] for beam in beams]
     assert together == pytest.approx(alone, abs=1e-3)
     audio = torch.from_numpy(sounds[:1])
-    logits, _ = localizer.match(localizer.picture(audio), ["a siren"])
+    logits = localizer.match(localizer.picture(audio), ["a siren"]).logits
     pooled = localizer.checkpoint.net.pooled(logits, localizer.picture(audio))
     assert together[0] == pytest.approx(float(pooled), abs=1e-3)
 

@@ -27,9 +27,9 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
     evidence = gather(localizer, iter(trials), clips)
     assert len(evidence.questions) == 6
     assert evidence.there == [True, True, False, False] * 3
-    assert len(evidence.pooled) == 12
+    assert len(evidence.pooled) == len(evidence.tables) == 12
     for asked in evidence.questions:
-        assert asked.table.shape == (len(asked.source), 11)
+        assert asked.table.shape == (len(asked.source), 12)
         assert asked.answer is None or asked.source[asked.answer]
     again = gather(localizer, iter(trials), clips)
     assert again.pooled == evidence.pooled
@@ -41,10 +41,10 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
 def test_too_few_scenes_change_nothing():
     localizer = Localizer.load()
     before = localizer.checkpoint.readout.choice.clone()
-    few = [Question(np.eye(2, 11), 0, np.ones(2, dtype=bool))] * (LEAST_SCENES - 1)
-    lost = [Question(np.eye(2, 11), None, np.ones(2, dtype=bool))] * 11
+    few = [Question(np.eye(2, 12), 0, np.ones(2, dtype=bool))] * (LEAST_SCENES - 1)
+    lost = [Question(np.eye(2, 12), None, np.ones(2, dtype=bool))] * 11
     assert calibrate(
-        localizer, Evidence(few + lost, [], [], torch.zeros(0, 384), torch.zeros(0, 128))
+        localizer, Evidence(few + lost, [], [], [], torch.zeros(0, 384), torch.zeros(0, 128))
     ) == {"questions": 30}
     assert localizer.checkpoint.readout.choice.equal(before)
 
@@ -69,6 +69,7 @@ def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path, mo
     old, new = load_checkpoint(str(find_model("mask-compact"))), load_checkpoint(str(out))
     assert new.figures["calibration"] == figures
     assert not new.readout.choice.equal(old.readout.choice)
+    assert not new.readout.there.equal(old.readout.there)
     assert new.readout.band.equal(old.readout.band)
     assert all(
         value.equal(old.net.state_dict()[name])

@@ -16,18 +16,21 @@ from tselcli.models.calibration import (
     fit_choice,
     fit_place,
     fit_presence,
+    fit_there,
     question,
 )
 from tselcli.models.cells import coarse
-from tselcli.models.choice import matches, source_odds
+from tselcli.models.checkpoint import Checkpoint
+from tselcli.models.choice import Array, kin_of, matches, source_odds
 from tselcli.models.choosing import choose
 from tselcli.models.localizer import Localizer
 from tselcli.models.losses import audible
-from tselcli.models.matching import COMMON
-from tselcli.models.track import Heard
+from tselcli.models.matching import COMMON, KINDS
+from tselcli.models.scoring import Heard
 
 ABSENT = 2  # descriptions of what is not there, asked of every scene
 LEAST_SCENES = 20
+WORDINGS = 12  # of a kind of sound, to say what it is called
 SAMPLED = 8  # cells of every scene, to stand for everyday sounds
 
 
@@ -38,6 +41,7 @@ class Evidence:
     Attributes:
         questions: candidates for descriptions of sounds with a place.
         pooled: pooled logit of every description, absent ones included.
+        tables: what speaks for each of its candidates (K, 12).
         there: whether it describes something in its scene.
         text: embedding of every description (Q, text_dim).
         cells: embeddings of cells in which something sounds, some of every scene (N, D).
@@ -45,6 +49,7 @@ class Evidence:
 
     questions: list[Question]
     pooled: list[float]
+    tables: list[Array]
     there: list[bool]
     text: Tensor
     cells: Tensor
@@ -61,7 +66,7 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
             stand for what is absent.
     """
     questions: list[Question] = []
-    pooled, there = list[float](), list[bool]()
+    pooled, tables, there = list[float](), list[Array](), list[bool]()
     texts, cells = list[Tensor](), list[Tensor]()
     by_name = {(clip.source, clip.id): clip for clip in clips}
     for number, trial in enumerate(trials):
@@ -73,14 +78,16 @@ def gather(localizer: Localizer, trials: Iterable[Trial], clips: Sequence[Clip])
         queries = [source.caption for source in placed] + absent
         audio = localizer.prepare(trial.signal, trial.scene.sample_rate, trial.array)
         heard = localizer.hear(audio, queries, trial.array)
-        pooled += localizer.checkpoint.net.pooled(heard.logits, heard.picture)[0].tolist()
+        pooled += localizer.checkpoint.net.pooled(heard.matched.logits, heard.picture)[0].tolist()
         there += [True] * len(placed) + [False] * len(absent)
         texts.append(localizer.checkpoint.text.encode(queries).to(localizer.device))
         cells.append(_sampled(localizer, heard, rng))
         places = [s.azimuth_deg for s in placed if s.azimuth_deg is not None]
-        for azimuth_deg, chosen in zip(places, choose(localizer, heard), strict=False):
+        choices = choose(localizer, heard)
+        tables += [chosen.table for chosen in choices]
+        for azimuth_deg, chosen in zip(places, choices, strict=False):
             questions.append(question(chosen, azimuth_deg, places))
-    return Evidence(questions, pooled, there, torch.cat(texts), torch.cat(cells))
+    return Evidence(questions, pooled, tables, there, torch.cat(texts), torch.cat(cells))
 
 
 def _sampled(localizer: Localizer, heard: Heard, rng: np.random.Generator) -> Tensor:
@@ -88,6 +95,30 @@ def _sampled(localizer: Localizer, heard: Heard, rng: np.random.Generator) -> Te
     embedded = localizer.checkpoint.net.cells(heard.picture)[0].flatten(1).T
     loud = torch.nonzero(coarse(audible(heard.picture))[0].flatten() > 0)[:, 0]
     return embedded[loud[torch.from_numpy(rng.integers(len(loud), size=SAMPLED)).to(loud.device)]]
+
+
+@torch.no_grad()
+def learn_kinds(checkpoint: Checkpoint, clips: Sequence[Clip]) -> None:
+    """Note in a network what the kinds of sound are called that it was trained on, at most KINDS.
+
+    Args:
+        checkpoint: the model.
+        clips: for training.
+    """
+    named: dict[str, dict[str, None]] = {}
+    for clip in clips:
+        named.setdefault(clip.label, {}).update(dict.fromkeys(clip.captions))
+    net, known = checkpoint.net, [named[label] for label in evenly(sorted(named), KINDS)]
+    net.kinds.zero_()
+    for row, captions in enumerate(known):
+        text = checkpoint.text.encode(evenly(list(captions), WORDINGS)).to(net.kinds.device)
+        net.kinds[row] = net.project(text).mean(dim=0)
+
+
+def evenly(values: Sequence[str], most: int) -> list[str]:
+    """Take so many values at most, evenly spread."""
+    count = min(most, len(values))
+    return [values[k * len(values) // count] for k in range(count)]
 
 
 def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
@@ -100,25 +131,39 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
     answered = [asked for asked in evidence.questions if asked.answer is not None]
     if len(answered) < LEAST_SCENES:
         return {"questions": len(evidence.questions)}
-    readout, net = localizer.checkpoint.readout, localizer.checkpoint.net
+    readout = localizer.checkpoint.readout
     place = fit_place(evidence.questions)
     weights = fit_choice(answered, place)
     readout.place.data.copy_(place)
     readout.choice.data.copy_(weights)
-    if len(set(evidence.there)) == 2:
-        net.common.copy_(_spread(evidence.cells))
-        usual = net.usual(evidence.text)
-        net.presence.data.copy_(fit_presence(evidence.pooled, usual.tolist(), evidence.there))
     known, chosen = place.double().numpy(), weights.double().numpy()
     picks = [matches(q.table, source_odds(q.table, known)) @ chosen for q in answered]
-    odds = net.presence_odds(torch.tensor(evidence.pooled).to(place), net.usual(evidence.text))
     right = [int(pick.argmax()) == q.answer for pick, q in zip(picks, answered, strict=True)]
-    return {
+    figures: dict[str, Any] = {
         "questions": len(evidence.questions),
         "offered": len(answered) / len(evidence.questions),
         "chosen": float(np.mean(right)),
-        "auroc": auroc(odds.tolist(), evidence.there),
     }
+    if len(set(evidence.there)) == 2:
+        chances = [matches(table, source_odds(table, known)) @ chosen for table in evidence.tables]
+        figures["auroc"] = auroc(_calibrate_presence(localizer, evidence, chances), evidence.there)
+    return figures
+
+
+def _calibrate_presence(
+    localizer: Localizer, evidence: Evidence, picks: Sequence[Array]
+) -> list[float]:
+    """Fit presence in place; gives the log-odds of all descriptions."""
+    net, readout = localizer.checkpoint.net, localizer.checkpoint.readout
+    net.common.copy_(_spread(evidence.cells))
+    usual = net.usual(evidence.text)
+    net.presence.data.copy_(fit_presence(evidence.pooled, usual.tolist(), evidence.there))
+    odds = net.presence_odds(torch.tensor(evidence.pooled).to(usual), usual)
+    kin = [kin_of(pick, table) for pick, table in zip(picks, evidence.tables, strict=True)]
+    slope, offset, weight = fit_there(odds.tolist(), kin, evidence.there)
+    readout.there.data.copy_(torch.stack([slope, offset, weight]))
+    found: list[float] = (slope * odds + offset + weight * odds.new_tensor(kin)).tolist()
+    return found
 
 
 def _spread(cells: Tensor) -> Tensor:

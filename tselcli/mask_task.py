@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tselcli.calibrating import calibrate, gather
+from tselcli.calibrating import calibrate, gather, learn_kinds
 from tselcli.console import progress_bar
 from tselcli.dataset import Trial, corpus_of, padded_others
 from tselcli.errors import DataError
@@ -113,6 +113,7 @@ class MaskTask:
         best.readout.requires_grad_(True)
         nats = fit_readout(best.readout, evidence)
         best.readout.requires_grad_(False)
+        learn_kinds(best, corpus_of(self.recipe, "train").clips)
         clips = corpus_of(self.recipe, "val").clips
         fitted = calibrate(localizer, gather(localizer, self.trials, clips))
         figures = validate(localizer, self.trials)

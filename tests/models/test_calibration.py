@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from tselcli.metrics import auroc, calibration_error
-from tselcli.models.calibration import Question, fit_choice, fit_place, fit_presence, question
+from tselcli.models.calibration import (
+    Question,
+    fit_choice,
+    fit_place,
+    fit_presence,
+    fit_there,
+    question,
+)
 from tselcli.models.choice import Choice, matches, source_odds
 
 PLACE_WEIGHTS = np.array([0.0] * 7 + [50.0])  # everybody is there, for certain
@@ -13,21 +20,19 @@ def drawn(weights, count=4000, seed=0):
     """Questions answered as a conditional logit with these weights would."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        table = (
-            rng.standard_normal((int(rng.integers(2, 6)), 11)) * np.repeat([1, 5, 0.2, 1], 3)[:11]
-        )
-        odds = np.exp(matches(table, source_odds(table, PLACE_WEIGHTS))[:, :4] @ weights)
+        table = rng.standard_normal((int(rng.integers(2, 6)), 12)) * np.repeat([1, 5, 0.2, 1], 3)
+        odds = np.exp(matches(table, source_odds(table, PLACE_WEIGHTS))[:, :5] @ weights)
         answer = int(rng.choice(len(odds), p=odds / odds.sum()))
         yield Question(table, answer, np.ones(len(odds), dtype=bool))
 
 
-WANTED = np.array([1.5, -0.7, 0.4, 0.3])
+WANTED = np.array([1.5, -0.7, 0.4, 0.3, -0.1])
 
 
 def test_the_weights_that_answered_are_found():
     weights = fit_choice([*drawn(WANTED)], torch.from_numpy(PLACE_WEIGHTS))
-    np.testing.assert_allclose(weights[:4], WANTED, atol=0.1)
-    assert float(weights[4]) == 0  # all are there: that column never differs
+    np.testing.assert_allclose(weights[:5], WANTED, atol=0.1)
+    assert float(weights[5]) == 0  # all are there: that column never differs
 
 
 def test_questions_without_an_answer_are_passed_over():
@@ -50,11 +55,11 @@ def test_chances_of_a_fitted_choice_are_calibrated():
 
 def test_what_tells_sources_from_walls_is_found():
     rng = np.random.default_rng(0)
-    slopes = np.array([1.0, 0.0, -2.0, 0.0, 0.5, 0.0, 0.0])
+    slopes = np.array([1.0, 0.0, -1.5, 0.0, 0.5, 0.0, 0.0])
     questions = []
     for _ in range(3000):
-        table = rng.standard_normal((4, 11)) + 3
-        odds = table[:, 4:] @ slopes + 0.5
+        table = rng.standard_normal((4, 12)) + 3
+        odds = table[:, 5:] @ slopes + 0.5
         questions.append(Question(table, 0, rng.random(4) < 1 / (1 + np.exp(-odds))))
     place = fit_place(questions).numpy()
     np.testing.assert_allclose(place[:-1], slopes, atol=0.15)
@@ -89,7 +94,7 @@ def test_presence_discounts_what_a_description_scores_anywhere():
     [(41.0, 1, [True, True]), (-179.5, 0, [True, False]), (100.0, None, [True, False])],
 )
 def test_the_answer_is_the_candidate_near_the_truth(truth, answer, source):
-    table = np.zeros((2, 11))
+    table = np.zeros((2, 12))
     chosen = Choice(np.ones(360), [0, 220], np.array([178.0, 40.0]), np.zeros(2), table, None)
     found = question(chosen, truth, [175.0])
     assert found.answer == answer
@@ -105,3 +110,11 @@ def test_auroc_by_hand():
 def test_calibration_error_by_hand():
     assert calibration_error([0.95, 0.95, 0.25], [True, False, False]) == pytest.approx(1.15 / 3)
     assert calibration_error([1.0, 0.0], [True, False]) == 0
+
+
+def test_what_kinship_adds_to_presence_is_found():
+    rng = np.random.default_rng(0)
+    odds, kin = rng.normal(0, 2, 20_000), rng.normal(-4, 2, 20_000)
+    there = rng.random(20_000) < 1 / (1 + np.exp(-(0.7 * odds + 0.4 * kin + 1.6)))
+    found = fit_there(odds.tolist(), kin.tolist(), there.tolist())
+    np.testing.assert_allclose(found, [0.7, 1.6, 0.4], atol=0.1)

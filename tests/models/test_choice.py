@@ -6,14 +6,14 @@ from tselcli.models.choice import (
     COLUMNS,
     MATCH,
     Scenery,
+    Voices,
     away,
     candidates,
-    direction_scores,
+    fitting,
     heights,
     judged,
     likeliness,
     matches,
-    newness,
     peaks,
     posterior_of,
     shadows,
@@ -75,11 +75,12 @@ def test_the_table_says_what_speaks_for_each_candidate():
         left=0.25,
     )
     found = [190, 90]  # bins of 10 and -90 degrees
-    score, mass = np.array([3.0, -3.0]), np.array([1.0, 3.0])
-    table = dict(zip(COLUMNS, judged(scenery, score, mass, found, GRID).T, strict=True))
+    voices = Voices(np.array([3.0, -3.0]), np.array([1.0, 3.0]), np.array([-0.5, -4.0]))
+    table = dict(zip(COLUMNS, judged(scenery, voices, found, GRID).T, strict=True))
     assert table["likeliness"][0] > table["likeliness"][1] + 3
     np.testing.assert_allclose(table["masked"], [1.0, 0.5])
     np.testing.assert_allclose(table["left"], [0.0, 0.125], atol=1e-6)
+    np.testing.assert_allclose(table["kin"], [-0.5, -4.0])
     np.testing.assert_allclose(table["described"], [0.0, np.log(1e-3)], atol=0.05)
     np.testing.assert_allclose(table["begun"], np.log([0.5, 1.0]), atol=0.05)
     np.testing.assert_allclose(table["everything"], [0.5, 1.0])
@@ -108,7 +109,7 @@ def test_what_the_mask_leaves_counts_as_far_as_there_are_two_sources():
 def test_silence_in_a_response_is_finite():
     nothing = np.zeros(360)
     scenery = view(nothing, nothing, nothing, np.zeros(90), np.zeros(90))
-    table = judged(scenery, np.zeros(1), np.zeros(1), [0], GRID)
+    table = judged(scenery, Voices(*np.zeros((3, 1))), [0], GRID)
     assert np.isfinite(table).all()
 
 
@@ -118,29 +119,11 @@ def test_a_match_can_be_no_better_than_a_match():
     assert good - poor > 3
 
 
-def test_a_short_good_match_beats_a_long_poor_one():
-    """The long sound has more cells; the mean of its logits is still the lower one."""
-    logits = torch.full((20, 4), -1.0)
-    logits[:2] = 3.0
-    picture = torch.ones(40, 8)
-    evidence = torch.zeros(40, 8, 2)
-    evidence[:4, :, 0] = 0.9
-    evidence[4:, :, 1] = 0.9
-    short, long = direction_scores(
-        logits, picture, torch.ones(40, 8), evidence, torch.tensor(15.0)
-    ).tolist()
-    assert short == pytest.approx(3.0, abs=0.5)
-    assert long == pytest.approx(-1.0, abs=0.2)
-
-
-def test_silent_points_have_no_say():
-    logits = torch.zeros(20, 4)
-    logits[10:] = 50.0
-    picture = torch.ones(40, 8)
-    picture[18:] = 0.0
-    flat, new = torch.zeros(40, 8, 1), torch.ones(40, 8)
-    score = direction_scores(logits, picture, new, flat, torch.tensor(15.0))
-    assert abs(float(score)) < 1e-3
+def test_what_is_heard_fits_as_far_as_it_is_trusted():
+    voices = Voices(np.array([4.0, -4.0]), np.ones(2), np.array([-0.1, -3.0]))
+    weights = np.array([0.5, 9.0, 9.0, 9.0, 2.0, 9.0])
+    expected = 0.5 * likeliness(voices.score) + 2.0 * voices.kin
+    np.testing.assert_allclose(fitting(voices, weights), expected)
 
 
 def test_what_the_mask_leaves_is_weighed_against():
@@ -160,17 +143,6 @@ def test_the_posterior_holds_the_candidates_chances():
     near = np.abs((GRID + 179.6 + 180) % 360 - 180) <= 10
     assert posterior[near].sum() == pytest.approx(0.75, abs=0.01)
     assert (posterior > 0).all()
-
-
-def test_echoes_have_no_say():
-    """The first sound fits the description, its tail does not."""
-    picture = torch.full((40, 8), 0.35)
-    picture[10:] = 1.0 - 0.02 * torch.arange(30.0)[:, None]  # dies faster than DECAY
-    logits = torch.full((20, 4), -5.0)
-    logits[:6] = 2.0
-    evidence = torch.full((40, 8, 1), 0.9)
-    score = direction_scores(logits, picture, newness(picture), evidence, torch.tensor(15.0))
-    assert float(score) > 1.0
 
 
 def test_heights_are_read_off_the_nearest_bins_around_the_cut():

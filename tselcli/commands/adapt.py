@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tselcli.calibrating import learn_kinds
 from tselcli.console import progress_bar
 from tselcli.corpora.clip import Clip, compatible
 from tselcli.dataset import corpus_of
@@ -105,6 +106,7 @@ def adapt(
     texts = [list(clip.captions) for clip in clips]
     learnt = sum(len(row) for row in texts)
     loss, drift = _teach(checkpoint, heard, clips, texts, steps, rng)
+    learn_kinds(checkpoint, clips)
     figures = dict(checkpoint.figures) | {"adapted_captions": learnt, "adapted_steps": steps}
     parts = (checkpoint.net, checkpoint.readout, checkpoint.text)
     save_checkpoint(out, *parts, checkpoint.recipe, figures)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tselcli.calibrating import calibrate as fit
-from tselcli.calibrating import gather
+from tselcli.calibrating import gather, learn_kinds
 from tselcli.console import progress_bar
 from tselcli.dataset import corpus_of, fresh_trials
 from tselcli.models.checkpoint import load_checkpoint, save_checkpoint
@@ -28,7 +28,8 @@ def calibrate(
 
     Two thirds of the scenes are those of the recipe; one third are of a single source, so that
     a wall is not taken for a source where there is no second one, half of them with another
-    sound alike in all channels.
+    sound alike in all channels. A model that does not know what the kinds of sound are called, as
+    one of `tsel join`, learns it from the captions of the training split.
 
     Args:
         model: bundled name, run folder or file.
@@ -47,6 +48,8 @@ def calibrate(
         CheckpointError: the model cannot be loaded.
     """
     checkpoint = load_checkpoint(model, pick_device(device))
+    if not checkpoint.net.kinds.any():
+        learn_kinds(checkpoint, corpus_of(recipe, "train").clips)
     few = count // 6
     trials = itertools.chain(
         fresh_trials(recipe, "val", seed, count - 2 * few, jobs),

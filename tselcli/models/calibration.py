@@ -24,7 +24,7 @@ class Question:
     """Candidates for one description, and which of them is the answer.
 
     Attributes:
-        table: what speaks for each candidate (K, 11), of :mod:`tselcli.models.choice`.
+        table: what speaks for each candidate (K, 12), of :mod:`tselcli.models.choice`.
         answer: its row; None if all lie 10 degrees off or more.
         source: whether anybody is there (K,).
     """
@@ -63,7 +63,7 @@ def fit_place(questions: Sequence[Question]) -> Tensor:
 
 
 def fit_choice(questions: Sequence[Question], place: Tensor) -> Tensor:
-    """Fit the weights of what speaks for a candidate: maximum likelihood, (5,).
+    """Fit the weights of what speaks for a candidate: maximum likelihood, (6,).
 
     Columns that never differ get the weight 0.
 
@@ -112,19 +112,38 @@ def fit_presence(pooled: Sequence[float], usual: Sequence[float], there: Sequenc
     """
     middle = sum(usual) / len(usual)
     rows = [[one, 1.0, other - middle] for one, other in zip(pooled, usual, strict=True)]
-    x = torch.tensor(rows, dtype=torch.float64)
+    line = _fit_line(torch.tensor(rows, dtype=torch.float64), there)
+    return torch.tensor([*line.tolist(), middle])
+
+
+def fit_there(odds: Sequence[float], kin: Sequence[float], there: Sequence[bool]) -> Tensor:
+    """Fit what kinship adds to the log-odds that a sound is there, ``Readout.there``: (3,).
+
+    Args:
+        odds: the network's, for each description.
+        kin: of what was chosen for it.
+        there: whether it describes something in its recording.
+    """
+    rows = [[one, 1.0, other] for one, other in zip(odds, kin, strict=True)]
+    return _fit_line(torch.tensor(rows, dtype=torch.float64), there).float()
+
+
+def _fit_line(x: Tensor, there: Sequence[bool]) -> Tensor:
+    """Fit a logistic function of ``x`` (N, F): slope, offset and further weights (F,)."""
     y = torch.tensor(there, dtype=torch.float64)
     # Sounds that are there and that are not weigh alike, however many of each were asked.
     share = y.mean().clamp(1e-6, 1 - 1e-6)
     weight = torch.where(y > 0, 0.5 / share, 0.5 / (1 - share))
-    line = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
+    start = torch.zeros(x.shape[1], dtype=torch.float64)
+    start[0] = 1.0
+    line = start.requires_grad_()
 
     def loss() -> Tensor:
         entropy = torch.nn.functional.binary_cross_entropy_with_logits
-        return entropy(x @ line, y, weight=weight) + HOLD * line[2].square()
+        return entropy(x @ line, y, weight=weight) + HOLD * line[2:].square().sum()
 
     _minimise(loss, line)
-    return torch.tensor([*line.tolist(), middle])
+    return line.detach()
 
 
 def _minimise(loss: Callable[[], Tensor], values: Tensor) -> None:

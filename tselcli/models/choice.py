@@ -18,9 +18,10 @@ Does it fit the description?
     masked       its share of the response under the mask
     left         how much of what the mask leaves comes from there, if there are two sources
     described    log of how many of the sounds that fit begin there
+    kin          how likely it is of a kind that the description may mean (`Matching.kinship`)
 
 The first is answered by a logistic function, the second by a conditional logit over the latter
-four and the logarithm of the first (D. McFadden, "Conditional logit analysis of qualitative
+five and the logarithm of the first (D. McFadden, "Conditional logit analysis of qualitative
 choice behavior", 1974): its softmax over the candidates is the probability that each is the
 answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`).
 """
@@ -34,7 +35,6 @@ from torch import Tensor
 
 from tselcli.features.directions import onsets
 from tselcli.models.cells import AUDIBLE, fine
-from tselcli.models.losses import audible
 
 Array = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ MATCH_BIAS = -1.0  # of the mean logit: beyond a match, more is no better
 LEAST_HEIGHT, LEAST_SHARE = 1e-3, 1e-3  # under which logarithms fall no further
 LEFT_POWER = 3  # of one minus the mask: what it leaves
 DESCRIBED_POWER = 2  # of the mask over beginnings
-MATCH = ("likeliness", "masked", "left", "described")
+MATCH = ("likeliness", "masked", "left", "described", "kin")
 PLACE = ("begun", "everything", "cells", "begun_rank", "everything_rank", "both", "shadow")
 COLUMNS = MATCH + PLACE
 SHADOW_DEG = 15.0
@@ -84,7 +84,7 @@ class Choice:
         candidates: directions that were asked, bins of the grid, the likeliest first (K).
         azimuth_deg: of the candidates, finer than the grid (K,).
         log_chances: of the candidates, nats, descending (K,).
-        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 11).
+        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 12).
         begun: how many sounds began in each direction (H,).
     """
 
@@ -109,34 +109,60 @@ def heights(histogram: Array, azimuths: Array) -> Array:
 
 
 def likeliness(score: Array) -> Array:
-    """Judge by the mean logits (K,) of :func:`direction_scores` whether it is the sound: nats."""
+    """Judge by the mean logits (K,) of `scoring.direction_sums` whether it is the sound: nats."""
     return np.asarray(-np.logaddexp(0.0, -(score + MATCH_BIAS)))
 
 
-def judged(view: Scenery, score: Array, mass: Array, found: list[int], grid: Array) -> Array:
+@dataclass(frozen=True)
+class Voices:
+    """What is heard from each of some directions.
+
+    Attributes:
+        score: mean logit of its cells (K,).
+        mass: weight of its cells (K,).
+        kin: of `Matching.kinship`, nats (K,).
+    """
+
+    score: Array
+    mass: Array
+    kin: Array
+
+
+def fitting(voices: Voices, weights: Array) -> Array:
+    """Judge by what is heard alone whether it is the described sound, nats (K,).
+
+    Args:
+        voices: of some directions or ways.
+        weights: of the choice (6,).
+    """
+    likely, kin = weights[MATCH.index("likeliness")], weights[MATCH.index("kin")]
+    return np.asarray(likely * likeliness(voices.score) + kin * voices.kin)
+
+
+def judged(view: Scenery, voices: Voices, found: list[int], grid: Array) -> Array:
     """Lay out what speaks for each candidate, a column for each of `COLUMNS`.
 
     Args:
         view: of the recording, for one query.
-        score: mean logit of each candidate's cells (K,).
-        mass: weight of each candidate's cells (K,).
+        voices: of the candidates.
         found: bins of the grid (K).
         grid: azimuths in degrees (A,).
 
     Returns:
-        (K, 11).
+        (K, 12).
     """
     loudest = max(float(view.everything.max()), 1e-9)
     everything = view.everything[found] / loudest
     begun = np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT))
     columns = [
-        likeliness(score),
+        likeliness(voices.score),
         view.masked[found] / max(float(view.masked.max()), 1e-9),
         view.left * view.against[found] / loudest,
         np.log(np.maximum(heights(view.described, grid[found]), LEAST_HEIGHT)),
+        voices.kin,
         begun,
         everything,
-        np.log(mass / max(float(mass.sum()), 1e-9) + LEAST_SHARE),
+        np.log(voices.mass / max(float(voices.mass.sum()), 1e-9) + LEAST_SHARE),
         np.log1p(_rank(begun)),
         np.log1p(_rank(everything)),
         begun * everything,
@@ -168,16 +194,22 @@ def matches(table: Array, odds: Array) -> Array:
     counts as far as there are two sources.
 
     Args:
-        table: (K, 11).
+        table: (K, 12).
         odds: of :func:`source_odds` (K,).
 
     Returns:
-        (K, 5).
+        (K, 6).
     """
     fits = table[:, : len(MATCH)].copy()
     chances = np.sort(1 / (1 + np.exp(-odds)))
     fits[:, MATCH.index("left")] *= chances[-2] if len(chances) > 1 else 0.0
     return np.column_stack([fits, -np.logaddexp(0.0, -odds)])
+
+
+def kin_of(log_chances: Array, table: Array) -> float:
+    """Read the column `kin` of a table (K, 12): the mean over the candidates' chances (K,)."""
+    chances = np.exp(log_chances - log_chances.max())
+    return float(chances @ table[:, MATCH.index("kin")] / chances.sum())
 
 
 def steering_weights(
@@ -235,46 +267,6 @@ def peaks(response: Array, grid: Array, count: int) -> list[int]:
         if len(found) == count:
             break
     return found
-
-
-def direction_scores(
-    logits: Tensor, picture: Tensor, new: Tensor, evidence: Tensor, focus: Tensor
-) -> Tensor:
-    """Average the logit over the cells of each direction.
-
-    Args:
-        logits: of one query (T/2, M/2).
-        picture: log-mel (T, M).
-        new: of :func:`newness` (T, M).
-        evidence: agreement of every point with every direction, [-1, 1], (T, M, K).
-        focus: how sharply points are shared among directions, a scalar.
-
-    Returns:
-        (K,).
-    """
-    points = fine(logits[None, None], picture.shape[0])[0, 0]
-    total, mass = direction_sums(points, picture, new, evidence, focus)
-    return total / mass.clamp_min(1e-6)
-
-
-def direction_sums(
-    points: Tensor, picture: Tensor, new: Tensor, evidence: Tensor, focus: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Sum logits over the points of each direction, as `direction_scores`; blocks add up.
-
-    Args:
-        points: logits of every point (T, M).
-        picture: as `direction_scores`, and so the others.
-        new: (T, M).
-        evidence: (T, M, K).
-        focus: a scalar.
-
-    Returns:
-        The sums and the weights behind them, each (K,).
-    """
-    share = torch.softmax(focus * evidence, dim=-1)
-    share = share * (audible(picture) * (picture > AUDIBLE) * new)[..., None]
-    return (share * points[..., None]).sum(dim=(0, 1)), share.sum(dim=(0, 1))
 
 
 def posterior_of(azimuths: Array, weights: Array, grid: Array) -> Array:

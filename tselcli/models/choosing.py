@@ -1,5 +1,6 @@
 """From what the network heard to a choice among directions, for every query."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,8 +9,8 @@ from torch import Tensor
 
 from tselcli.models import choice
 from tselcli.models.posterior import AZIMUTHS, peak_azimuth
-from tselcli.models.scoring import mean_scores
-from tselcli.models.track import Heard
+from tselcli.models.readout import Readout
+from tselcli.models.scoring import Heard, voices
 
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer
@@ -26,19 +27,34 @@ def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
     steering, readout = localizer.steering(heard.array), localizer.checkpoint.readout
     evidence = (steering.agreement([part], union) for part in localizer.spectra(heard.audio))
     blocks = ([part[..., some] for some in columns] for part in evidence)
-    sums = mean_scores(blocks, heard.logits[0], heard.picture[0], heard.new, readout.focus)
     weights, place = _array(readout.choice), _array(readout.place)
     choices = []
-    for view, found, (score, mass) in zip(views, asked, sums, strict=True):
-        table = choice.judged(view, _array(score), _array(mass), found, AZIMUTHS)
+    spoken = voices(blocks, heard, localizer.checkpoint)
+    for view, found, one in zip(views, asked, spoken, strict=True):
+        table = choice.judged(view, one, found, AZIMUTHS)
         total = choice.matches(table, choice.source_odds(table, place)) @ weights
         choices.append(_chosen(view, found, table, total))
     return choices
 
 
+def presence(readout: Readout, heard: Heard, choices: Sequence[choice.Choice]) -> list[float]:
+    """Say how likely each described sound is there at all, [0, 1].
+
+    What is said of where it comes from counts as well: a sound that is there is of a kind with
+    its description. An estimate of the sound has no such kin, and its log-odds stand alone.
+    """
+    odds = heard.matched.odds
+    if heard.matched.words is not None:
+        kin = odds.new_tensor([choice.kin_of(one.log_chances, one.table) for one in choices])
+        slope, offset, weight = readout.there
+        odds = slope * odds + offset + weight * kin
+    chances: list[float] = torch.sigmoid(odds).tolist()
+    return chances
+
+
 def survey(localizer: "Localizer", heard: Heard) -> list[choice.Scenery]:
     """Look at a recording in all directions, for every query."""
-    picture, logits, new = heard.picture, heard.logits, heard.new
+    picture, logits, new = heard.picture, heard.matched.logits, heard.new
     readout = localizer.checkpoint.readout
     masked = readout.weights(logits, picture)[0] * new
     left, everything = choice.steering_weights(logits[0], picture[0], new, readout.energy)

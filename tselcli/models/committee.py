@@ -30,6 +30,7 @@ class Committee(Matching):
         for member in members:  # of these, a committee has its own
             member.register_parameter("presence", None)
             member.register_buffer("common", None)
+            member.register_buffer("kinds", None)
             member.tutor = None
 
     def each(self) -> list[MaskNet]:
@@ -40,12 +41,15 @@ class Committee(Matching):
         """Embed every cell by every member, as :meth:`Matching.cells`."""
         return torch.cat([member.cells(picture) for member in self.each()], dim=1)
 
-    def scores(self, embedded: Tensor, text: Tensor) -> Tensor:
-        """Average what the members score, as :meth:`Matching.scores`."""
-        parts = embedded.chunk(len(self.members), dim=-1)
-        pairs = zip(self.each(), parts, strict=True)
-        votes = [member.scores(part, text) for member, part in pairs]
-        return torch.stack(votes).mean(dim=0)
+    def project(self, text: Tensor) -> Tensor:
+        """Project by every member, as :meth:`Matching.project`."""
+        return torch.cat([member.project(text) for member in self.each()], dim=-1)
+
+    def match(self, embedded: Tensor, words: Tensor) -> Tensor:
+        """Average what the members score, as :meth:`Matching.match`."""
+        count = len(self.members)
+        parts = zip(self.each(), embedded.chunk(count, -1), words.chunk(count, -1), strict=True)
+        return torch.stack([member.match(one, word) for member, one, word in parts]).mean(dim=0)
 
     def word_heads(self) -> list[nn.Module]:
         """List what projects the text embeddings: one of each member."""

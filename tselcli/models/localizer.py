@@ -28,14 +28,15 @@ from tselcli.features.stft import (
 from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
-from tselcli.models.choosing import choose
+from tselcli.models.choosing import choose, presence
 from tselcli.models.estimate import estimate_logits
 from tselcli.models.hearing import open_sound, prepare
 from tselcli.models.live import Moment, stream
 from tselcli.models.masks import CellMask, cell_mask
+from tselcli.models.matching import Matched
 from tselcli.models.posterior import AZIMUTHS, find_peaks
-from tselcli.models.scoring import query_groups
-from tselcli.models.track import Heard, Track, follow
+from tselcli.models.scoring import Heard, query_groups
+from tselcli.models.track import Track, follow
 
 
 @dataclass(frozen=True)
@@ -173,23 +174,25 @@ class Localizer:
         reference = steering.reference(audio)
         picture = self.picture(reference)
         if estimate is None:
-            logits, presence = self.match(picture, queries)
+            matched = self.match(picture, queries)
         else:
             logits = estimate_logits(self, reference, estimate)
-            presence = torch.sigmoid(self.checkpoint.net.presence_logits(logits, picture, None))[0]
+            odds = self.checkpoint.net.presence_logits(logits, picture, None)[0]
+            matched = Matched(logits, odds)
         new = steering.keep_directed(self.spectra(audio), choice.newness(picture[0]))
         answers = []
         for some in query_groups(len(queries), picture):
-            heard = Heard(audio, picture, logits[:, some], new, array)
+            heard = Heard(audio, picture, matched.some(some), new, array)
             choices = choose(self, heard)
+            there = presence(self.checkpoint.readout, heard, choices)
             tracks: list[Track | None] = [None] * len(choices)
             if track:
                 tracks = [*follow(self, heard, queries[some], choices)]
             for q, (chosen, followed) in enumerate(zip(choices, tracks, strict=True), some.start):
                 peaks = find_peaks(chosen.posterior, 1 + alternatives)
-                cells = cell_mask(logits[0, q], picture[0], self.features) if mask else None
-                more, there = tuple(peaks[1:]), float(presence[q])
-                found = Answer(queries[q], *peaks[0], there, more, chosen.posterior)
+                cells = cell_mask(matched.logits[0, q], picture[0], self.features) if mask else None
+                chance, more = there[q - some.start], tuple(peaks[1:])
+                found = Answer(queries[q], *peaks[0], chance, more, chosen.posterior)
                 answers.append(replace(found, track=followed, mask=cells))
         return answers
 
@@ -198,9 +201,9 @@ class Localizer:
         """Let the network listen to a sound of :meth:`prepare`; what it heard can be asked."""
         steering = self.steering(array)
         picture = self.picture(steering.reference(audio))
-        logits, _ = self.match(picture, queries)
+        matched = self.match(picture, queries)
         new = steering.keep_directed(self.spectra(audio), choice.newness(picture[0]))
-        return Heard(audio, picture, logits, new, array)
+        return Heard(audio, picture, matched, new, array)
 
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
@@ -250,8 +253,8 @@ class Localizer:
             first += piece.shape[1]
         return log_mel(mel)
 
-    def match(self, picture: Tensor, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Match all cells with all queries: logits (1, Q, T'/2, M/2), presence (Q,)."""
+    def match(self, picture: Tensor, queries: Sequence[str]) -> Matched:
+        """Match all cells of a picture (1, T', M) with all queries."""
         net = self.checkpoint.net
         text = self.checkpoint.text.encode(queries).to(self.device)
         features = self.features
@@ -259,11 +262,15 @@ class Localizer:
         frames -= frames % 2  # a cell is two frames
         shape = (1, len(text), -(-picture.shape[1] // 2), picture.shape[2] // 2)
         logits, first = picture.new_zeros(shape), 0
+        kept = (1, net.cell_dim, *shape[2:])  # in half precision, of an hour they are 0.4 GB
+        cells = torch.zeros(kept, dtype=torch.float16, device=self.device)
         for part in picture.split(frames, dim=1):
-            block = net.logits(net.cells(part), text)
-            logits[:, :, first : first + block.shape[2]] = block
-            first += block.shape[2]
-        return logits, torch.sigmoid(net.presence_logits(logits, picture, text))[0]
+            embedded = net.cells(part)
+            last = first + embedded.shape[2]
+            logits[:, :, first:last], cells[:, :, first:last] = net.logits(embedded, text), embedded
+            first = last
+        odds = net.presence_logits(logits, picture, text)[0]
+        return Matched(logits, odds, cells, net.project(text))
 
     def response(self, audio: Sound, weights: Tensor, array: MicArray) -> Tensor:
         """Steer the recording under every query's weights.

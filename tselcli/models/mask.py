@@ -172,9 +172,13 @@ class MaskNet(Matching):
         embedded: Tensor = self.head(found[::-1])
         return embedded[:, :, : -(-frames // 2)]
 
-    def scores(self, embedded: Tensor, text: Tensor) -> Tensor:
-        """Match embeddings (B, N, D) with descriptions as :meth:`logits` does: (B, N, Q)."""
-        words: Tensor = self.words(text)
+    def project(self, text: Tensor) -> Tensor:
+        """Bring text embeddings (..., Q, text_dim) to where cells are: (..., Q, D)."""
+        projected: Tensor = self.words(text)
+        return projected
+
+    def match(self, embedded: Tensor, words: Tensor) -> Tensor:
+        """Match embeddings (..., N, D) with words of :meth:`project` (..., Q, D): (..., N, Q)."""
         matched: Tensor = embedded @ words.transpose(-1, -2) * words.shape[-1] ** -0.5
         return matched + self.bias
 

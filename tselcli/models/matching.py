@@ -6,13 +6,42 @@ From the scores follow the mask and whether the described sound is there at all.
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tselcli.models.cells import coarse
 
 COMMON = 1024  # cells that stand for everyday sounds
+KINDS = 512  # of sound that a network can remember
+SURER = 2.0  # the chances of kinds are sharper than those of cells
+KIN = 24.0  # how fast descriptions turn into others with their distance
+OWN = 0.1  # weight of the description itself among the kinds that it could mean
+LEAST_KIN = 1e-5
+
+
+@dataclass(frozen=True)
+class Matched:
+    """How the cells of a recording match its descriptions.
+
+    Attributes:
+        logits: of the cells for every description (1, Q, T'/2, M/2).
+        odds: log-odds that each described sound is there, before directions are asked (Q,).
+        cells: embeddings in half precision (1, D, T'/2, M/2); None without a network.
+        words: of every description, as of :meth:`Matching.project` (Q, D); likewise None.
+    """
+
+    logits: Tensor
+    odds: Tensor
+    cells: Tensor | None = None
+    words: Tensor | None = None
+
+    def some(self, queries: slice) -> "Matched":
+        """Keep some of the descriptions."""
+        words = None if self.words is None else self.words[queries]
+        return Matched(self.logits[:, queries], self.odds[queries], self.cells, words)
 
 
 class Matching(nn.Module, ABC):
@@ -28,6 +57,7 @@ class Matching(nn.Module, ABC):
     """
 
     common: Tensor
+    kinds: Tensor
     step: int
 
     def __init__(self, cell_dim: int, tutor_dim: int = 0) -> None:
@@ -37,6 +67,8 @@ class Matching(nn.Module, ABC):
         # description scores anywhere, and how much that is on average.
         self.presence = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]))
         self.register_buffer("common", torch.zeros(COMMON, cell_dim))
+        # What the kinds of sound are called that it was trained on; zeros where there are fewer.
+        self.register_buffer("kinds", torch.zeros(KINDS, cell_dim))
         self.tutor = nn.Linear(cell_dim, tutor_dim) if tutor_dim else None
 
     @abstractmethod
@@ -51,12 +83,20 @@ class Matching(nn.Module, ABC):
         """
 
     @abstractmethod
-    def scores(self, embedded: Tensor, text: Tensor) -> Tensor:
-        """Match embeddings (B, N, D) with descriptions as :meth:`logits` does: (B, N, Q)."""
+    def project(self, text: Tensor) -> Tensor:
+        """Bring text embeddings (..., Q, text_dim) to where cells are: (..., Q, D)."""
+
+    @abstractmethod
+    def match(self, embedded: Tensor, words: Tensor) -> Tensor:
+        """Match embeddings (..., N, D) with words of :meth:`project` (..., Q, D): (..., N, Q)."""
 
     @abstractmethod
     def word_heads(self) -> list[nn.Module]:
         """List what projects the text embeddings."""
+
+    def scores(self, embedded: Tensor, text: Tensor) -> Tensor:
+        """Match embeddings (B, N, D) with descriptions as :meth:`logits` does: (B, N, Q)."""
+        return self.match(embedded, self.project(text))
 
     def logits(self, cells: Tensor, text: Tensor) -> Tensor:
         """Match cells with descriptions.
@@ -80,6 +120,26 @@ class Matching(nn.Module, ABC):
         """
         scores = self.scores(self.common[None], text)[0]
         return torch.logsumexp(scores, dim=0) - math.log(len(scores))
+
+    def kinship(self, embedded: Tensor, words: Tensor) -> Tensor:
+        """Say how likely sounds are of a kind that a description may mean: nats.
+
+        A sound that fits a description a little is not the described one if it fits that of
+        another kind much better. The kinds share the chance of each sound (a softmax of their
+        scores, the description itself among them), and each counts as far as it is a kin of the
+        description: ``exp(KIN (cos - 1))``. A description of none of the kinds stands for itself.
+
+        Args:
+            embedded: mean cells of the sounds (N, D).
+            words: of one description, of :meth:`project` (D,).
+
+        Returns:
+            (N,), at least log(1e-5).
+        """
+        known = self.kinds[self.kinds.any(dim=1)]
+        chances = torch.softmax(SURER * self.match(embedded, torch.cat([words[None], known])), -1)
+        kin = torch.exp(KIN * (functional.cosine_similarity(words[None], known) - 1))
+        return torch.log(chances @ torch.cat([kin.new_tensor([OWN]), kin]) + LEAST_KIN)
 
     def presence_logits(self, logits: Tensor, picture: Tensor, text: Tensor | None) -> Tensor:
         """Judge whether each described sound is there at all.

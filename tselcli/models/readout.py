@@ -30,7 +30,10 @@ class Readout(nn.Module):
         # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
         # being the described one (choice.MATCH and the first); fitted at the end of training.
         self.place = nn.Parameter(torch.tensor([0.4, 0.2, 1.8, -3.9, 1.2, 1.1, -1.8, 5.0]))
-        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.9]))
+        # What says that the sound is there at all: slope of the network's log-odds, offset, and
+        # weight of the kinship of what was chosen; fitted then, too.
+        self.there = nn.Parameter(torch.tensor([1.0, 0.0, 0.0]))
+        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.0, 0.9]))
 
     def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Weigh the cells for steering.

@@ -5,46 +5,122 @@ one block of it is there at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from tselcli.models.cells import fine
-from tselcli.models.choice import direction_sums
+from tselcli.acoustics.geometry import MicArray
+from tselcli.features.streamed import Sound
+from tselcli.models.cells import AUDIBLE, coarse, fine
+from tselcli.models.checkpoint import Checkpoint
+from tselcli.models.choice import Voices
+from tselcli.models.losses import audible
+from tselcli.models.matching import Matched
 
 MAX_CELLS = 2**24  # of the pictures of all queries that are weighed at once: 64 MB
 
 
-def mean_scores(
-    blocks: Iterable[Sequence[Tensor]], logits: Tensor, picture: Tensor, new: Tensor, focus: Tensor
-) -> list[tuple[Tensor, Tensor]]:
-    """Average the logits over the cells of each direction, as `choice.direction_scores`.
+@dataclass(frozen=True)
+class Heard:
+    """What the network made of a recording, and what it was asked.
+
+    Attributes:
+        audio: (C, N) at the model's rate.
+        picture: log-mel (1, T', M).
+        matched: its cells with every query, Q.
+        new: of :func:`tselcli.models.choice.newness` (T', M).
+        array: the microphones.
+    """
+
+    audio: Sound
+    picture: Tensor
+    matched: Matched
+    new: Tensor
+    array: MicArray
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What the cells of some directions add up to, for one query.
+
+    Attributes:
+        total: weighed logits (K,).
+        mass: weights behind them (K,).
+        sound: weighed embeddings (K, D); D is 0 without a network.
+        cells: weights behind these (K, 1).
+    """
+
+    total: Tensor
+    mass: Tensor
+    sound: Tensor
+    cells: Tensor
+
+    def __add__(self, other: "Sums") -> "Sums":
+        """Add up what two blocks say."""
+        return Sums(
+            self.total + other.total,
+            self.mass + other.mass,
+            self.sound + other.sound,
+            self.cells + other.cells,
+        )
+
+    @property
+    def score(self) -> Tensor:
+        """The mean logits (K,)."""
+        return self.total / self.mass.clamp_min(1e-6)
+
+    @property
+    def embedded(self) -> Tensor:
+        """The mean embeddings (K, D)."""
+        return self.sound / self.cells.clamp_min(1e-6)
+
+
+def direction_sums(blocks: Iterable[Sequence[Tensor]], heard: Heard, focus: Tensor) -> list[Sums]:
+    """Sum logits and embeddings over the cells of directions or ways, for every query.
 
     Args:
-        blocks: of consecutive cells, for every query its evidence (T of the block, M, K).
-        logits: (Q, T/2, M/2).
-        picture: log-mel (T, M).
-        new: of `choice.newness` (T, M).
+        blocks: of consecutive points, whole cells but for the last; for every query its evidence
+            (T of the block, M, K).
+        heard: the recording.
         focus: how sharply points are shared among directions, a scalar.
-
-    Returns:
-        For every query the averages (K,), and the weight of the cells behind each (K,).
     """
+    picture, logits, cells = heard.picture[0], heard.matched.logits[0], heard.matched.cells
     points = [fine(one[None, None], len(picture))[0, 0] for one in logits]
-    totals: list[Tensor | float] = [0.0] * len(points)
-    masses: list[Tensor | float] = [0.0] * len(points)
+    embeddings = logits.new_zeros(0, *logits.shape[1:]) if cells is None else cells[0]
+    found: list[Sums] = []
     first = 0
     for block in blocks:
         last = first + len(block[0])
         part = slice(first, last)
+        embedded = embeddings[:, first // 2 : (last + 1) // 2].flatten(1).T.to(logits)
+        sums = []
         for q, evidence in enumerate(block):
-            total, mass = direction_sums(points[q][part], picture[part], new[part], evidence, focus)
-            totals[q], masses[q] = totals[q] + total, masses[q] + mass
+            share = direction_shares(picture[part], heard.new[part], evidence, focus)
+            total = (share * points[q][part][..., None]).sum(dim=(0, 1))
+            by_cell = coarse(share.movedim(-1, 0)).flatten(1)
+            sound, weight = by_cell @ embedded, by_cell.sum(dim=1, keepdim=True)
+            sums.append(Sums(total, share.sum(dim=(0, 1)), sound, weight))
+        found = [one + more for one, more in zip(found, sums, strict=True)] if found else sums
         first = last
-    return [
-        (torch.as_tensor(total) / torch.as_tensor(mass).clamp_min(1e-6), torch.as_tensor(mass))
-        for total, mass in zip(totals, masses, strict=True)
-    ]
+    return found
+
+
+def direction_shares(picture: Tensor, new: Tensor, evidence: Tensor, focus: Tensor) -> Tensor:
+    """Share points among directions, each with its weight.
+
+    Args:
+        picture: log-mel (T, M).
+        new: of `choice.newness` (T, M).
+        evidence: agreement of every point with every direction, [-1, 1], (T, M, K).
+        focus: how sharply points are shared, a scalar.
+
+    Returns:
+        (T, M, K).
+    """
+    share = torch.softmax(focus * evidence, dim=-1)
+    weight: Tensor = audible(picture) * (picture > AUDIBLE) * new
+    return share * weight[..., None]
 
 
 def query_groups(n_queries: int, picture: Tensor) -> Iterator[slice]:
@@ -52,3 +128,17 @@ def query_groups(n_queries: int, picture: Tensor) -> Iterator[slice]:
     size = max(1, MAX_CELLS // picture[0].numel())
     for first in range(0, n_queries, size):
         yield slice(first, min(n_queries, first + size))
+
+
+def voices(
+    blocks: Iterable[Sequence[Tensor]], heard: Heard, checkpoint: Checkpoint
+) -> list[Voices]:
+    """Say what is heard from every direction or way, for every query; as :func:`direction_sums`."""
+    found = []
+    for q, sums in enumerate(direction_sums(blocks, heard, checkpoint.readout.focus)):
+        kin, words = torch.zeros_like(sums.total), heard.matched.words
+        if words is not None:
+            kin = checkpoint.net.kinship(sums.embedded, words[q])
+        parts = (part.double().cpu().numpy() for part in (sums.score, sums.mass, kin))
+        found.append(Voices(*parts))
+    return found

@@ -19,14 +19,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.acoustics.geometry import MicArray
 from tselcli.features.stft import spread_mask
-from tselcli.features.streamed import Sound
 from tselcli.models import choice
 from tselcli.models.cells import fine
 from tselcli.models.path import Bins, Floats, Ways, certainty, gathered, hysteresis, refined
 from tselcli.models.posterior import AZIMUTHS, LOBE_DEG
-from tselcli.models.scoring import mean_scores
+from tselcli.models.scoring import Heard, voices
 
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer
@@ -78,25 +76,6 @@ def frame_times(count: int) -> Floats:
     return np.asarray(np.round(np.arange(count) * FRAME_S, 6))
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What the network made of a recording, and what it was asked.
-
-    Attributes:
-        audio: (C, N) at the model's rate.
-        picture: log-mel (1, T', M).
-        logits: of the cells for every query (1, Q, T'/2, M/2).
-        new: of :func:`tselcli.models.choice.newness` (T', M).
-        array: the microphones.
-    """
-
-    audio: Sound
-    picture: Tensor
-    logits: Tensor
-    new: Tensor
-    array: MicArray
-
-
 def follow(
     localizer: "Localizer", heard: Heard, queries: Sequence[str], choices: list[choice.Choice]
 ) -> list[Track]:
@@ -110,19 +89,21 @@ def follow(
     """
     features = localizer.features
     total = frame_count(heard.audio.shape[1], features.sample_rate)
-    weights = localizer.checkpoint.readout.weights(heard.logits, heard.picture)[0] * heard.new
+    weights = localizer.checkpoint.readout.weights(heard.matched.logits, heard.picture)[0]
+    weights = weights * heard.new
     responses, masses = _frame_responses(localizer, heard, weights, total)
     worths = [_worth(response, mass) for response, mass in zip(responses, masses, strict=True)]
     ways = [
         _ways(worth, response, _likely(chosen))
         for worth, response, chosen in zip(worths, responses, choices, strict=True)
     ]
-    focus, blocks = localizer.checkpoint.readout.focus, _evidence_along(localizer, heard, ways)
-    scores = mean_scores(blocks, heard.logits[0], heard.picture[0], heard.new, focus)
+    spoken = voices(_evidence_along(localizer, heard, ways), heard, localizer.checkpoint)
+    trust = localizer.checkpoint.readout.choice.double().cpu().numpy()
     actives = _active(localizer, heard, total)
     tracks = []
     for q, query in enumerate(queries):
-        chances = _judge(ways[q], scores[q][0], responses[q], choices[q])
+        fits = choice.fitting(spoken[q], trust)
+        chances = _judge(ways[q], fits, responses[q], choices[q])
         best = int(chances.argmax())  # several ways may lead along the same source
         azimuth = refined(ways[q][best], responses[q], GRID_DEG)
         near = [choice.away(GRID[way], GRID[ways[q][best]]) <= LOBE_DEG for way in ways[q]]
@@ -225,11 +206,11 @@ def _evidence_along(
         first += spectrum.shape[2]
 
 
-def _judge(ways: list[Bins], scores: Tensor, response: Floats, chosen: choice.Choice) -> Floats:
+def _judge(ways: list[Bins], fits: Floats, response: Floats, chosen: choice.Choice) -> Floats:
     """Judge the ways of one query by what speaks for directions, summed along them: chances."""
     masked = np.array([response[np.arange(len(way)), way].sum() for way in ways])
     begun = [choice.heights(chosen.begun, GRID[np.unique(way)]).sum() for way in ways]
-    total = MATCH_TRUST * choice.likeliness(scores.cpu().numpy())
+    total = MATCH_TRUST * fits
     total = total + MASKED_TRUST * masked / max(float(masked.max()), 1e-9)
     total = total + BEGUN_TRUST * np.log(np.clip(begun, choice.LEAST_HEIGHT, 1.0))
     total = total - MOVE_COST * np.array([len(np.unique(way)) > 1 for way in ways])
@@ -244,7 +225,7 @@ def _active(localizer: "Localizer", heard: Heard, total: int) -> npt.NDArray[np.
     power = torch.pow(10.0, 8 * (heard.picture[0] - 1))
     frames = _frame_of(len(power), cell_s, 0.0, total)
     active = []
-    for logits in heard.logits[0]:
+    for logits in heard.matched.logits[0]:
         share = torch.sigmoid(fine(logits[None, None], len(power))[0, 0])
         energy = np.zeros(total)
         np.maximum.at(energy, frames.numpy(), (share * power).mean(dim=1).cpu().numpy())

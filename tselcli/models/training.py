@@ -134,7 +134,7 @@ def cell_evidence(localizer: Localizer, audio: Tensor, query: str, truth: Truth)
     array, azimuth_deg = truth
     steering = localizer.steering(array)
     picture = localizer.picture(steering.reference(audio))
-    logits, _ = localizer.match(picture, [query])
+    logits = localizer.match(picture, [query]).logits
     share = spread_share(localizer.bands)  # (M, F)
     every = list(range(0, len(AZIMUTHS), EVIDENCE_STEP))
     agreement = steering.agreement(localizer.spectra(audio), every)  # (T', M, A)
