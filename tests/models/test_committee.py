@@ -61,6 +61,13 @@ def test_a_committee_comes_back_from_its_file(asked, tmp_path, text_encoder):
         load_checkpoint(str(tmp_path / "odd.safetensors"))
 
 
+def test_members_share_what_a_committee_knows_about_sounds():
+    state = Committee([network(1), network(2)]).state_dict()
+    of_members = {name.split(".")[2] for name in state if name.startswith("members.")}
+    assert of_members.isdisjoint({"presence", "common", "kinds", "tutor"})
+    assert state["kinds"].shape == (512, 12)
+
+
 def test_every_member_learns_from_the_mean(asked):
     picture, text = asked
     both = build_net(recipe(members=2), 8)
