@@ -168,7 +168,10 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
         fill(net, tensors, "net.")
         fill(readout, tensors, "readout.")
     except (KeyError, TypeError, ValueError, RecipeError, CheckpointError) as error:
-        raise CheckpointError(f"{path}: the parts do not fit together ({error})") from error
+        raise CheckpointError(
+            f"{path}: the parts do not fit together ({error}); it is damaged, or of another "
+            "version of tsel: train it again"
+        ) from error
     reader = _reader(text, recipe, device, str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     for part in (net, readout):
@@ -237,4 +240,5 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise CheckpointError(str(error).splitlines()[0]) from error
+        first, *more = str(error).splitlines()  # the name of the module, then what is wrong
+        raise CheckpointError(more[0].strip() if more else first) from error
