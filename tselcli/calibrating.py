@@ -13,6 +13,7 @@ from tselcli.dataset import Trial
 from tselcli.metrics import auroc
 from tselcli.models.calibration import (
     Question,
+    fit_before,
     fit_choice,
     fit_place,
     fit_presence,
@@ -134,6 +135,7 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
     readout = localizer.checkpoint.readout
     place = fit_place(evidence.questions)
     weights = fit_choice(answered, place)
+    readout.before.data.copy_(fit_before(evidence.questions))
     readout.place.data.copy_(place)
     readout.choice.data.copy_(weights)
     known, chosen = place.double().numpy(), weights.double().numpy()

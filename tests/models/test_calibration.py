@@ -5,6 +5,7 @@ import torch
 from tselcli.metrics import auroc, calibration_error
 from tselcli.models.calibration import (
     Question,
+    fit_before,
     fit_choice,
     fit_place,
     fit_presence,
@@ -64,6 +65,7 @@ def test_what_tells_sources_from_walls_is_found():
     place = fit_place(questions).numpy()
     np.testing.assert_allclose(place[:-1], slopes, atol=0.15)
     assert place[-1] == pytest.approx(0.5, abs=0.5)
+    np.testing.assert_allclose(fit_before(questions)[:-1], slopes[:-1], atol=0.15)
 
 
 def test_presence_is_found_whatever_the_share_of_absent_ones():

@@ -13,7 +13,9 @@ from tselcli.models.choice import (
     heights,
     judged,
     likeliness,
+    log_chances,
     matches,
+    odds_before,
     peaks,
     posterior_of,
     shadows,
@@ -62,7 +64,21 @@ def test_candidates_come_from_all_responses_and_beginnings_once():
     assert found[0] == 10
     assert {10, 60, -90, 140, -36} <= set(found)
     assert -88 not in found
-    assert min(away(a, b) for a in found for b in found if a != b) >= 15
+    assert min(away(a, b) for a in found for b in found if a != b) >= 8
+
+
+def test_two_directions_ten_degrees_apart_are_both_offered():
+    """The response under the mask peaks beside the source; sounds begin where it is."""
+    scenery = view(bump((10, 1.0)), begun=bump((20, 1.0))[::4], described=np.zeros(90))
+    assert {10, 20} <= set(GRID[candidates(scenery, GRID)].tolist())
+
+
+def test_who_is_there_is_judged_before_cells_are_shared():
+    scenery = view(bump((10, 1.0), (-90, 0.5)), begun=bump((10, 1.0), (-90, 0.1))[::4])
+    weights = np.array([1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0])  # begun, everything, ..., offset
+    odds = odds_before(scenery, [190, 90], GRID, weights)
+    np.testing.assert_allclose(odds, [0 + 2 + 3, np.log(0.1) + 1 + 3], atol=0.1)
+    np.testing.assert_allclose(np.exp(log_chances(odds)), 1 / (1 + np.exp(-odds)))
 
 
 def test_the_table_says_what_speaks_for_each_candidate():

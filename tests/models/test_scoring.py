@@ -64,6 +64,16 @@ def test_a_short_good_match_beats_a_long_poor_one():
     assert long == pytest.approx(-1.0, abs=0.2)
 
 
+def test_a_wall_takes_no_cells_from_a_source():
+    """Both directions agree with all cells alike; somebody is in the first almost for certain."""
+    evidence = torch.full((40, 8, 2), 0.9)
+    recording = heard(torch.zeros(1, 20, 4), torch.ones(40, 8))
+    (alike,) = direction_sums([[evidence]], recording, FOCUS)
+    (told,) = direction_sums([[evidence]], recording, FOCUS, [torch.tensor([-0.01, -4.6])])
+    torch.testing.assert_close(alike.mass, torch.tensor([160.0, 160.0]))
+    torch.testing.assert_close(told.mass, 320 * torch.softmax(torch.tensor([-0.01, -4.6]), 0))
+
+
 def test_silent_points_have_no_say():
     logits = torch.zeros(1, 20, 4)
     logits[0, 10:] = 50.0

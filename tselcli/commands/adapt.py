@@ -6,7 +6,6 @@ from many more captions per kind of sound than the corpus has. A term holds the 
 its old vectors, so that descriptions of other sounds keep their meaning. Minutes on a CPU.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tselcli.corpora.clip import Clip, compatible
 from tselcli.dataset import corpus_of
 from tselcli.errors import DataError
 from tselcli.features.cache import default_cache
+from tselcli.mask_task import caption_table
 from tselcli.models.cells import coarse
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
@@ -165,7 +165,7 @@ def _teach(
     """Fit the encoder and its projection in place; gives the last loss and drift."""
     text = compact_only(checkpoint.text, checkpoint.name, "adapt")
     words = torch.nn.ModuleList(checkpoint.net.word_heads())
-    before = copy.deepcopy(text)
+    before = caption_table(text, sorted({caption for row in texts for caption in row}))
     clash = torch.tensor([[a is not b and not compatible(a, b) for b in clips] for a in clips])
     clash = clash.to(heard[0].sources.device)
     for part in (words, text):
@@ -184,9 +184,11 @@ def _teach(
             asked = torch.cat([kinds[kinds >= 0], _random(len(clips), kinds, rng)])
             captions = [texts[k][rng.integers(len(texts[k]))] for k in asked.tolist()]
             tokens, mask = text.tokenize(captions)
-            vectors = text(tokens.to(kinds.device), mask.to(kinds.device))
+            with torch.autocast(kinds.device.type, torch.bfloat16):
+                vectors = text(tokens.to(kinds.device), mask.to(kinds.device)).float()
             score = checkpoint.net.scores(torch.cat([one.sources for one in picked]), vectors)
-            drift = (1 - (vectors * before.encode(captions)).sum(dim=1)).mean()
+            old = torch.stack([before[caption] for caption in captions]).to(vectors)
+            drift = (1 - (vectors * old).sum(dim=1)).mean()
             present = torch.cat([one.audible for one in picked])
             loss = choice_loss(score, present, owners(kinds, asked, clash))
             optimiser.zero_grad()

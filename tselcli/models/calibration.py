@@ -45,7 +45,17 @@ def question(chosen: Choice, azimuth_deg: float, others_deg: Sequence[float]) ->
 
 def fit_place(questions: Sequence[Question]) -> Tensor:
     """Fit what says that somebody is in a direction: weights of `choice.PLACE`, an offset, (8,)."""
-    table = np.concatenate([q.table[:, len(MATCH) :] for q in questions])
+    return _fit_somebody(questions, slice(len(MATCH), None))
+
+
+def fit_before(questions: Sequence[Question]) -> Tensor:
+    """Fit the same of what is known before cells are shared: all but the last column, (7,)."""
+    return _fit_somebody(questions, slice(len(MATCH), -1))
+
+
+def _fit_somebody(questions: Sequence[Question], columns: slice) -> Tensor:
+    """Fit a logistic function of some columns (F) to whether anybody is there: (F + 1,)."""
+    table = np.concatenate([q.table[:, columns] for q in questions])
     middle, scale = table.mean(axis=0), _scale(table)
     x = torch.from_numpy((table - middle) * scale)
     y = torch.from_numpy(np.concatenate([q.source for q in questions])).double()

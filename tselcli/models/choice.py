@@ -3,14 +3,17 @@
 Steering under the mask adds up evidence, so a long sound that fits a little can outweigh a short
 one that fits well. Here the directions come first: the peaks of the response under the mask,
 under what the mask leaves, and under everything, and the directions in which most sounds begin.
-Every cell is shared among them by its phase. Two questions follow.
+Every cell is shared among them by its phase, and by how likely somebody is there at all: else a
+wall that mirrors a source takes cells away from it. Two questions follow.
 
 Is somebody there? Walls make directions too. What speaks for a source, whatever the query:
 
-    begun, everything, cells   log of how many sounds begin there, share of the response, log of
-                               the share of the cells
+    begun, everything          log of how many sounds begin there, share of the response
     begun_rank, everything_rank, both   log(1 + rank) among the candidates, and begun * everything
     shadow                     how close a candidate with a higher response is
+    cells                      log of the share of the cells
+
+All but the last are known before cells are shared, and say how likely somebody is there then.
 
 Does it fit the description?
 
@@ -45,11 +48,12 @@ LEAST_HEIGHT, LEAST_SHARE = 1e-3, 1e-3  # under which logarithms fall no further
 LEFT_POWER = 3  # of one minus the mask: what it leaves
 DESCRIBED_POWER = 2  # of the mask over beginnings
 MATCH = ("likeliness", "masked", "left", "described", "kin")
-PLACE = ("begun", "everything", "cells", "begun_rank", "everything_rank", "both", "shadow")
+PLACE = ("begun", "everything", "begun_rank", "everything_rank", "both", "shadow", "cells")
 COLUMNS = MATCH + PLACE
 SHADOW_DEG = 15.0
 SAME = 1e-3  # differences that are rounding, as between mirrored directions of a line
-APART_DEG = 15.0  # candidates closer than this are one
+APART_DEG = 8.0  # candidates closer than this are one
+PEAKS_APART_DEG = 12.0  # the same of the peaks of one response
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
 
@@ -110,7 +114,7 @@ def heights(histogram: Array, azimuths: Array) -> Array:
 
 def likeliness(score: Array) -> Array:
     """Judge by the mean logits (K,) of `scoring.direction_sums` whether it is the sound: nats."""
-    return np.asarray(-np.logaddexp(0.0, -(score + MATCH_BIAS)))
+    return log_chances(score + MATCH_BIAS)
 
 
 @dataclass(frozen=True)
@@ -152,17 +156,24 @@ def judged(view: Scenery, voices: Voices, found: list[int], grid: Array) -> Arra
         (K, 12).
     """
     loudest = max(float(view.everything.max()), 1e-9)
-    everything = view.everything[found] / loudest
-    begun = np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT))
     columns = [
         likeliness(voices.score),
         view.masked[found] / max(float(view.masked.max()), 1e-9),
         view.left * view.against[found] / loudest,
         np.log(np.maximum(heights(view.described, grid[found]), LEAST_HEIGHT)),
         voices.kin,
+    ]
+    cells = np.log(voices.mass / max(float(voices.mass.sum()), 1e-9) + LEAST_SHARE)
+    return np.column_stack([*columns, seen(view, found, grid), cells])
+
+
+def seen(view: Scenery, found: list[int], grid: Array) -> Array:
+    """Lay out what speaks for somebody in each candidate before cells are shared: (K, 6)."""
+    everything = view.everything[found] / max(float(view.everything.max()), 1e-9)
+    begun = np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT))
+    columns = [
         begun,
         everything,
-        np.log(voices.mass / max(float(voices.mass.sum()), 1e-9) + LEAST_SHARE),
         np.log1p(_rank(begun)),
         np.log1p(_rank(everything)),
         begun * everything,
@@ -187,6 +198,16 @@ def source_odds(table: Array, place: Array) -> Array:
     return np.asarray(table[:, len(MATCH) :] @ place[:-1] + place[-1])
 
 
+def odds_before(view: Scenery, found: list[int], grid: Array, before: Array) -> Array:
+    """Judge the same before cells are shared, log-odds (K,); `before` are weights (7,)."""
+    return np.asarray(seen(view, found, grid) @ before[:-1] + before[-1])
+
+
+def log_chances(odds: Array) -> Array:
+    """Turn log-odds into logarithms of chances."""
+    return np.asarray(-np.logaddexp(0.0, -odds))
+
+
 def matches(table: Array, odds: Array) -> Array:
     """Lay out what the choice is made of: the columns `MATCH` and the log chance of a source.
 
@@ -203,7 +224,7 @@ def matches(table: Array, odds: Array) -> Array:
     fits = table[:, : len(MATCH)].copy()
     chances = np.sort(1 / (1 + np.exp(-odds)))
     fits[:, MATCH.index("left")] *= chances[-2] if len(chances) > 1 else 0.0
-    return np.column_stack([fits, -np.logaddexp(0.0, -odds)])
+    return np.column_stack([fits, log_chances(odds)])
 
 
 def kin_of(log_chances: Array, table: Array) -> float:
@@ -232,7 +253,7 @@ def steering_weights(
 
 
 def candidates(view: Scenery, grid: Array) -> list[int]:
-    """Collect directions worth asking: indices into the grid, at least 15 degrees apart.
+    """Collect directions worth asking: indices into the grid, at least 8 degrees apart.
 
     The highest peak of the response under the mask is the first, and the only one where nothing
     can be heard to begin, as in a recording of a few milliseconds.
@@ -240,11 +261,11 @@ def candidates(view: Scenery, grid: Array) -> list[int]:
     if not view.begun.any():
         return peaks(view.masked, grid, 1)
     step = len(grid) // len(view.begun)
-    asked = [*peaks(view.masked, grid, 3), *peaks(view.against, grid, 2)]
-    asked += peaks(view.everything, grid, 4)
+    asked = [*peaks(view.masked, grid, 4), *peaks(view.against, grid, 3)]
+    asked += peaks(view.everything, grid, 6)
     for histogram in (view.begun, view.described):
         if histogram.any():
-            asked += [k * step for k in peaks(histogram, grid[::step], 3)]
+            asked += [k * step for k in peaks(histogram, grid[::step], 5)]
     found: list[int] = []
     for index in asked:
         if all(away(grid[index], grid[other]) >= APART_DEG for other in found):
@@ -253,7 +274,7 @@ def candidates(view: Scenery, grid: Array) -> list[int]:
 
 
 def peaks(response: Array, grid: Array, count: int) -> list[int]:
-    """Find the highest local maxima of a circular response (A,), 20 degrees apart or more.
+    """Find the highest local maxima of a circular response (A,), 12 degrees apart or more.
 
     Exactly mirrored peaks (a line of microphones) tie; the front goes first.
     """
@@ -262,7 +283,7 @@ def peaks(response: Array, grid: Array, count: int) -> list[int]:
     order = front_first[np.argsort(-np.round(response[front_first], 5), kind="stable")]
     found: list[int] = []
     for index in order[rising[order]].tolist():
-        if all(away(grid[index], grid[other]) >= 20.0 for other in found):
+        if all(away(grid[index], grid[other]) >= PEAKS_APART_DEG for other in found):
             found.append(index)
         if len(found) == count:
             break

@@ -27,9 +27,12 @@ def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
     steering, readout = localizer.steering(heard.array), localizer.checkpoint.readout
     evidence = (steering.agreement([part], union) for part in localizer.spectra(heard.audio))
     blocks = ([part[..., some] for some in columns] for part in evidence)
-    weights, place = _array(readout.choice), _array(readout.place)
+    weights, place, before = map(_array, (readout.choice, readout.place, readout.before))
+    offered = zip(views, asked, strict=True)
+    odds = [choice.odds_before(view, found, AZIMUTHS, before) for view, found in offered]
+    likely = [heard.new.new_tensor(choice.log_chances(one)) for one in odds]
     choices = []
-    spoken = voices(blocks, heard, localizer.checkpoint)
+    spoken = voices(blocks, heard, localizer.checkpoint, likely)
     for view, found, one in zip(views, asked, spoken, strict=True):
         table = choice.judged(view, one, found, AZIMUTHS)
         total = choice.matches(table, choice.source_odds(table, place)) @ weights

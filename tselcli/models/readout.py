@@ -29,7 +29,9 @@ class Readout(nn.Module):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
         # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
         # being the described one (choice.MATCH and the first); fitted at the end of training.
-        self.place = nn.Parameter(torch.tensor([0.4, 0.2, 1.8, -3.9, 1.2, 1.1, -1.8, 5.0]))
+        self.place = nn.Parameter(torch.tensor([0.4, 0.2, -3.9, 1.2, 1.1, -1.8, 1.8, 5.0]))
+        # The same before cells are shared among directions: all but the last of choice.PLACE.
+        self.before = nn.Parameter(torch.tensor([0.6, 1.8, -3.9, 0.1, 1.2, -0.4, 4.8]))
         # What says that the sound is there at all: slope of the network's log-odds, offset, and
         # weight of the kinship of what was chosen; fitted then, too.
         self.there = nn.Parameter(torch.tensor([1.0, 0.0, 0.0]))

@@ -76,7 +76,12 @@ class Sums:
         return self.sound / self.cells.clamp_min(1e-6)
 
 
-def direction_sums(blocks: Iterable[Sequence[Tensor]], heard: Heard, focus: Tensor) -> list[Sums]:
+def direction_sums(
+    blocks: Iterable[Sequence[Tensor]],
+    heard: Heard,
+    focus: Tensor,
+    likely: Sequence[Tensor] | None = None,
+) -> list[Sums]:
     """Sum logits and embeddings over the cells of directions or ways, for every query.
 
     Args:
@@ -84,6 +89,8 @@ def direction_sums(blocks: Iterable[Sequence[Tensor]], heard: Heard, focus: Tens
             (T of the block, M, K).
         heard: the recording.
         focus: how sharply points are shared among directions, a scalar.
+        likely: for every query, the logarithm of how likely somebody is in each direction (K,);
+            None takes all for equally likely.
     """
     picture, logits, cells = heard.picture[0], heard.matched.logits[0], heard.matched.cells
     points = [fine(one[None, None], len(picture))[0, 0] for one in logits]
@@ -96,7 +103,8 @@ def direction_sums(blocks: Iterable[Sequence[Tensor]], heard: Heard, focus: Tens
         embedded = embeddings[:, first // 2 : (last + 1) // 2].flatten(1).T.to(logits)
         sums = []
         for q, evidence in enumerate(block):
-            share = direction_shares(picture[part], heard.new[part], evidence, focus)
+            before = None if likely is None else likely[q]
+            share = direction_shares(picture[part], heard.new[part], evidence, focus, before)
             total = (share * points[q][part][..., None]).sum(dim=(0, 1))
             by_cell = coarse(share.movedim(-1, 0)).flatten(1)
             sound, weight = by_cell @ embedded, by_cell.sum(dim=1, keepdim=True)
@@ -106,7 +114,9 @@ def direction_sums(blocks: Iterable[Sequence[Tensor]], heard: Heard, focus: Tens
     return found
 
 
-def direction_shares(picture: Tensor, new: Tensor, evidence: Tensor, focus: Tensor) -> Tensor:
+def direction_shares(
+    picture: Tensor, new: Tensor, evidence: Tensor, focus: Tensor, likely: Tensor | None = None
+) -> Tensor:
     """Share points among directions, each with its weight.
 
     Args:
@@ -114,11 +124,13 @@ def direction_shares(picture: Tensor, new: Tensor, evidence: Tensor, focus: Tens
         new: of `choice.newness` (T, M).
         evidence: agreement of every point with every direction, [-1, 1], (T, M, K).
         focus: how sharply points are shared, a scalar.
+        likely: logarithm of how likely somebody is in each direction (K,).
 
     Returns:
         (T, M, K).
     """
-    share = torch.softmax(focus * evidence, dim=-1)
+    logits = focus * evidence if likely is None else focus * evidence + likely
+    share = torch.softmax(logits, dim=-1)
     weight: Tensor = audible(picture) * (picture > AUDIBLE) * new
     return share * weight[..., None]
 
@@ -131,11 +143,14 @@ def query_groups(n_queries: int, picture: Tensor) -> Iterator[slice]:
 
 
 def voices(
-    blocks: Iterable[Sequence[Tensor]], heard: Heard, checkpoint: Checkpoint
+    blocks: Iterable[Sequence[Tensor]],
+    heard: Heard,
+    checkpoint: Checkpoint,
+    likely: Sequence[Tensor] | None = None,
 ) -> list[Voices]:
     """Say what is heard from every direction or way, for every query; as :func:`direction_sums`."""
     found = []
-    for q, sums in enumerate(direction_sums(blocks, heard, checkpoint.readout.focus)):
+    for q, sums in enumerate(direction_sums(blocks, heard, checkpoint.readout.focus, likely)):
         kin, words = torch.zeros_like(sums.total), heard.matched.words
         if words is not None:
             kin = checkpoint.net.kinship(sums.embedded, words[q])
