@@ -240,7 +240,8 @@ class TrainRecipe(Section):
     steps: int = Field(default=10_000, ge=1)
     minutes: float | None = Field(default=None, gt=0)  # of training; ends earlier than steps may
     batch_size: int = Field(default=16, ge=1)
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the network's products
+    # Of the network's products; bfloat16 is faster on processors and GPUs that know it.
+    precision: Literal["float32", "bfloat16"] = "float32"
     lr: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=200, ge=0)
     schedule: Literal["cosine", "step", "constant"] = "cosine"

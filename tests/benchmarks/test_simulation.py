@@ -6,6 +6,7 @@ that. Both sides are given the clips in memory and give the recording in memory.
 what the manual shows: ShoeBox, add_source, add_microphone_array, simulate(). Every process
 computes in one thread; two processes are workers as `tselcli.processes` makes them, get the scenes
 one by one, and the clock on the wall counts: a parent's processor time leaves out its children.
+They stand beside two processes of the script, and beside the script as it is, in one.
 """
 
 import time
@@ -101,6 +102,7 @@ def test_images_ours(benchmark):
 
 @pytest.mark.benchmark(group=f"{ONE}, every image")
 def test_images_pyroomacoustics(benchmark):
+    benchmark.extra_info["title"] = "plain pyroomacoustics"
     measure(benchmark, pyroomacoustics)
 
 
@@ -111,7 +113,14 @@ def test_images_of_two_ours(benchmark):
 
 @pytest.mark.benchmark(group=f"{TWO}, every image", timer=time.perf_counter)
 def test_images_of_two_pyroomacoustics(benchmark):
+    benchmark.extra_info["title"] = "two processes of plain pyroomacoustics"
     measure_two(benchmark, pyroomacoustics)
+
+
+@pytest.mark.benchmark(group=f"{TWO}, every image", timer=time.perf_counter)
+def test_images_plain_script(benchmark):
+    benchmark.extra_info["title"] = "the plain script"
+    measure(benchmark, pyroomacoustics)
 
 
 @pytest.mark.benchmark(group=f"{ONE}, diffuse tail")
@@ -121,6 +130,7 @@ def test_diffuse_tail_ours(benchmark):
 
 @pytest.mark.benchmark(group=f"{ONE}, diffuse tail")
 def test_diffuse_tail_pyroomacoustics(benchmark):
+    benchmark.extra_info["title"] = "plain pyroomacoustics"
     measure(benchmark, pyroomacoustics)
 
 
@@ -131,7 +141,14 @@ def test_diffuse_tail_of_two_ours(benchmark):
 
 @pytest.mark.benchmark(group=f"{TWO}, diffuse tail", timer=time.perf_counter)
 def test_diffuse_tail_of_two_pyroomacoustics(benchmark):
+    benchmark.extra_info["title"] = "two processes of plain pyroomacoustics"
     measure_two(benchmark, pyroomacoustics)
+
+
+@pytest.mark.benchmark(group=f"{TWO}, diffuse tail", timer=time.perf_counter)
+def test_diffuse_tail_plain_script(benchmark):
+    benchmark.extra_info["title"] = "the plain script"
+    measure(benchmark, pyroomacoustics)
 
 
 def test_both_sides_hear_the_same():

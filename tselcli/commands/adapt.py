@@ -105,7 +105,8 @@ def adapt(
     heard, clips = _listen(checkpoint, recipe, batches, rng, place, jobs)
     texts = [list(clip.captions) for clip in clips]
     learnt = sum(len(row) for row in texts)
-    loss, drift = _teach(checkpoint, heard, clips, texts, steps, rng)
+    half = recipe.train.precision == "bfloat16"
+    loss, drift = _teach(checkpoint, heard, clips, texts, steps, rng, half)
     learn_kinds(checkpoint, clips)
     figures = dict(checkpoint.figures) | {"adapted_captions": learnt, "adapted_steps": steps}
     parts = (checkpoint.net, checkpoint.readout, checkpoint.text)
@@ -161,6 +162,7 @@ def _teach(
     texts: list[list[str]],
     steps: int,
     rng: np.random.Generator,
+    half: bool,
 ) -> tuple[float, float]:
     """Fit the encoder and its projection in place; gives the last loss and drift."""
     text = compact_only(checkpoint.text, checkpoint.name, "adapt")
@@ -184,7 +186,7 @@ def _teach(
             asked = torch.cat([kinds[kinds >= 0], _random(len(clips), kinds, rng)])
             captions = [texts[k][rng.integers(len(texts[k]))] for k in asked.tolist()]
             tokens, mask = text.tokenize(captions)
-            with torch.autocast(kinds.device.type, torch.bfloat16):
+            with torch.autocast(kinds.device.type, torch.bfloat16, enabled=half):
                 vectors = text(tokens.to(kinds.device), mask.to(kinds.device)).float()
             score = checkpoint.net.scores(torch.cat([one.sources for one in picked]), vectors)
             old = torch.stack([before[caption] for caption in captions]).to(vectors)
