@@ -34,7 +34,7 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
     again = gather(localizer, iter(trials), clips)
     assert again.pooled == evidence.pooled
     assert evidence.text.shape == (12, localizer.checkpoint.text.dim)
-    assert evidence.cells.shape == (3 * SAMPLED, 128)
+    assert evidence.cells.shape == (3 * SAMPLED, localizer.checkpoint.net.cell_dim)
     assert evidence.cells.abs().amin(dim=1).max() > 0
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tselcli.errors import CheckpointError
-from tselcli.models.checkpoint import build_net, load_checkpoint, save_checkpoint
+from tselcli.models.checkpoint import build_net, load_checkpoint, save_checkpoint, take_over
 from tselcli.models.committee import Committee
 from tselcli.models.mask import MaskNet
 from tselcli.models.readout import Readout
@@ -45,6 +45,17 @@ def test_a_committee_of_twins_is_the_twin(asked):
     torch.testing.assert_close(both.logits(both.cells(picture), text), logits)
     own = text.expand(2, -1, -1)  # sentences of each picture
     torch.testing.assert_close(both.logits(both.cells(picture), own), logits)
+
+
+def test_a_network_begins_where_the_first_member_is(tmp_path, text_encoder):
+    rules = recipe(members=2)
+    net = build_net(rules, text_encoder.dim)
+    save_checkpoint(tmp_path / "two.safetensors", net, Readout(64), text_encoder, rules, {})
+    fresh = build_net(recipe(), text_encoder.dim)
+    left = take_over(fresh, str(tmp_path / "two.safetensors"))
+    assert left == ["common", "kinds"]  # those of the committee are wider
+    first = net.each()[0].state_dict()
+    torch.testing.assert_close(fresh.stem[0].weight, first["stem.0.weight"], atol=1e-3, rtol=1e-3)
 
 
 def test_a_committee_comes_back_from_its_file(asked, tmp_path, text_encoder):

@@ -35,6 +35,7 @@ from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
 
 FORMAT = "tsel-checkpoint-1"
+FIRST_MEMBER = "members.0."  # what the names of its weights begin with
 MAX_BYTES = 4_000_000_000
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -209,6 +210,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def take_over(net: nn.Module, name_or_path: str) -> list[str]:
     """Copy the weights of another mask network, where name and shape agree.
 
+    A single network takes them over from the first member of a committee.
+
     Returns:
         Names of the tensors that stayed as they were.
 
@@ -217,10 +220,13 @@ def take_over(net: nn.Module, name_or_path: str) -> list[str]:
     """
     tensors, _ = read_tensors(find_model(name_or_path))
     mine = net.state_dict()
+    theirs = {name.removeprefix("net."): value for name, value in tensors.items()}
+    if not any(name.startswith(FIRST_MEMBER) for name in mine):
+        theirs = {name.removeprefix(FIRST_MEMBER): value for name, value in theirs.items()}
     fitting = {
-        name: tensors[f"net.{name}"].to(value.dtype)
+        name: theirs[name].to(value.dtype)
         for name, value in mine.items()
-        if f"net.{name}" in tensors and tensors[f"net.{name}"].shape == value.shape
+        if name in theirs and theirs[name].shape == value.shape
     }
     if not fitting:
         raise CheckpointError(
