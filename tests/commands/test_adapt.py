@@ -47,7 +47,7 @@ def test_new_words_find_their_sound_and_hearing_stays(monkeypatch):
     ]
     hearing = {name: value.clone() for name, value in net.stem.state_dict().items()}
     texts = [["a dog", "woof"], ["rain", "drizzle"], ["siren", "wailing"], ["bell", "ding"]]
-    loss, drift = _teach(model, heard, CLIPS, texts, 150, np.random.default_rng(0))
+    loss, drift = _teach(model, heard, CLIPS, texts, 150, np.random.default_rng(0), half=False)
     assert loss < 2.5
     assert 0 <= drift < 1.5
     found = net.scores(sources[None], text.encode([row[1] for row in texts]))[0].argmax(dim=0)

@@ -3,17 +3,16 @@
 Steering under the mask adds up evidence, so a long sound that fits a little can outweigh a short
 one that fits well. Here the directions come first: the peaks of the response under the mask,
 under what the mask leaves, and under everything, and the directions in which most sounds begin.
-Every cell is shared among them by its phase, and by how likely somebody is there at all: else a
-wall that mirrors a source takes cells away from it. Two questions follow.
+Every cell is shared among them by its phase and by how likely somebody is there: else walls take
+cells away from the sources that they mirror. Two questions follow.
 
-Is somebody there? Walls make directions too. What speaks for a source, whatever the query:
+Is somebody there? Walls make directions too. What speaks for a source, whatever the query; all
+but the last are known before cells are shared, and say how likely somebody is there then:
 
     begun, everything          log of how many sounds begin there, share of the response
     begun_rank, everything_rank, both   log(1 + rank) among the candidates, and begun * everything
     shadow                     how close a candidate with a higher response is
     cells                      log of the share of the cells
-
-All but the last are known before cells are shared, and say how likely somebody is there then.
 
 Does it fit the description?
 
@@ -171,15 +170,9 @@ def seen(view: Scenery, found: list[int], grid: Array) -> Array:
     """Lay out what speaks for somebody in each candidate before cells are shared: (K, 6)."""
     everything = view.everything[found] / max(float(view.everything.max()), 1e-9)
     begun = np.log(np.maximum(heights(view.begun, grid[found]), LEAST_HEIGHT))
-    columns = [
-        begun,
-        everything,
-        np.log1p(_rank(begun)),
-        np.log1p(_rank(everything)),
-        begun * everything,
-        shadows(grid[found], everything),
-    ]
-    return np.stack(columns, axis=1)
+    ranks = np.log1p(_rank(begun)), np.log1p(_rank(everything))
+    shadow = shadows(grid[found], everything)
+    return np.column_stack([begun, everything, *ranks, begun * everything, shadow])
 
 
 def _rank(values: Array) -> Array:
