@@ -69,6 +69,7 @@ def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path, mo
     old, new = load_checkpoint(str(find_model("mask-compact"))), load_checkpoint(str(out))
     assert new.figures["calibration"] == figures
     assert not new.readout.choice.equal(old.readout.choice)
+    assert not new.readout.before.equal(old.readout.before)
     assert not new.readout.there.equal(old.readout.there)
     assert new.readout.band.equal(old.readout.band)
     assert all(

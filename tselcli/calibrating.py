@@ -135,6 +135,7 @@ def calibrate(localizer: Localizer, evidence: Evidence) -> dict[str, Any]:
     readout = localizer.checkpoint.readout
     place = fit_place(evidence.questions)
     weights = fit_choice(answered, place)
+    # The cells behind these tables were shared by the weights that it had until now.
     readout.before.data.copy_(fit_before(evidence.questions))
     readout.place.data.copy_(place)
     readout.choice.data.copy_(weights)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from tselcli.commands import adapt
@@ -28,7 +29,8 @@ def test_owners_are_sources_absent_or_undecided():
     ]
 
 
-def test_new_words_find_their_sound_and_hearing_stays(monkeypatch):
+@pytest.mark.parametrize("half", [False, True])
+def test_new_words_find_their_sound_and_hearing_stays(monkeypatch, half):
     monkeypatch.setattr(adapt, "WORDS_LR", 0.02)  # the encoder here is random, not trained
     monkeypatch.setattr(adapt, "TEXT_LR", 0.005)
     torch.manual_seed(0)
@@ -47,7 +49,7 @@ def test_new_words_find_their_sound_and_hearing_stays(monkeypatch):
     ]
     hearing = {name: value.clone() for name, value in net.stem.state_dict().items()}
     texts = [["a dog", "woof"], ["rain", "drizzle"], ["siren", "wailing"], ["bell", "ding"]]
-    loss, drift = _teach(model, heard, CLIPS, texts, 150, np.random.default_rng(0), half=False)
+    loss, drift = _teach(model, heard, CLIPS, texts, 150, np.random.default_rng(0), half)
     assert loss < 2.5
     assert 0 <= drift < 1.5
     found = net.scores(sources[None], text.encode([row[1] for row in texts]))[0].argmax(dim=0)

@@ -9,9 +9,10 @@ from tselcli.errors import DataError
 from tselcli.features.srp import srp_phat
 from tselcli.features.stft import stft
 from tselcli.features.streamed import Streamed
-from tselcli.models import hearing, scoring
+from tselcli.models import choosing, hearing, scoring
 from tselcli.models import localizer as module
 from tselcli.models.posterior import AZIMUTHS, find_peaks
+from tselcli.models.scoring import voices
 
 RATE = 16_000
 SQUARE = parse_array("square:0.12")
@@ -160,6 +161,21 @@ def test_even_weights_are_steering_without_a_mask(localizer):
     covered = (localizer.bands.sum(dim=1) > 0).float().expand(1, spectrum.shape[2], -1)
     plain = srp_phat(spectrum, SQUARE.positions, AZIMUTHS, RATE, covered)[0]
     torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_cells_are_shared_by_who_is_likely_there(localizer, monkeypatch):
+    given = []
+
+    def noted(blocks, heard, checkpoint, likely):
+        given.extend(likely)
+        return voices(blocks, heard, checkpoint, likely)
+
+    monkeypatch.setattr(choosing, "voices", noted)
+    heard = localizer.hear(localizer.prepare(plane_wave(60), RATE, SQUARE), ["rain"], SQUARE)
+    (chosen,) = choosing.choose(localizer, heard)
+    (chances,) = (likely.exp() for likely in given)
+    assert len(chances) == len(chosen.candidates)
+    assert chances.max() > 0.5 > chances.min() > 0
 
 
 def test_queries_share_one_pass_and_do_not_disturb_each_other(localizer):
