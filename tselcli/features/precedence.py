@@ -51,7 +51,7 @@ class OnsetHistogram:
         sample_rate: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        n_fft = _window(sample_rate)[0]
+        n_fft = listening_window(sample_rate)[0]
         self.sample_rate = sample_rate
         around = turning(mics, azimuth_deg, sample_rate, n_fft).to(device)
         self.size = len(around)
@@ -92,7 +92,7 @@ def count_onsets(
         Votes for every direction of the grid, not negative, (1 + Q, A): of all sounds, and of
         each described one. Zeros for silence and for a recording shorter than one window.
     """
-    n_fft, hop = _window(sample_rate)
+    n_fft, hop = listening_window(sample_rate)
     described = _in_bands(masks)
     bands = mel_bands(sample_rate, n_fft, N_BANDS).to(audio.device)
     total = torch.zeros(1 + len(described), size, device=audio.device)
@@ -117,7 +117,7 @@ def _in_bands(masks: Tensor | None) -> Tensor:
     return torch.nn.functional.adaptive_avg_pool1d(masks, N_BANDS)
 
 
-def _window(sample_rate: int) -> tuple[int, int]:
+def listening_window(sample_rate: int) -> tuple[int, int]:
     """Give the length of the window and the hop in samples."""
     return 2 * round(WINDOW_S * sample_rate / 2), max(1, round(HOP_S * sample_rate))
 

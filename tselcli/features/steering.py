@@ -5,7 +5,7 @@ Microphones tell directions by delays (`tselcli.features.gcc`), ambisonics by th
 blocks of its spectrum.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,17 @@ import torch
 from torch import Tensor
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.features.alike import AROUND, directed, tells_alike, with_alike
+from tselcli.features.alike import (
+    AROUND,
+    directed,
+    left_power,
+    mixed_in,
+    telling,
+    tells_alike,
+    with_alike,
+)
+from tselcli.features.beside import BesideAlike
+from tselcli.features.centred import can_centre
 from tselcli.features.directions import agreement
 from tselcli.features.gcc import pair_products, phases
 from tselcli.features.intensity import azimuth_votes, foa_agreement, foa_response, intensity
@@ -64,8 +74,19 @@ class Steering(Protocol):
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
 
-    def keep_directed(self, spectra: Iterable[Tensor], new: Tensor) -> Tensor:
-        """Keep of weights (T', M) what is not alike in all channels, where the array can tell."""
+    def beside_alike(
+        self, spectra: Callable[[], Iterable[Tensor]], new: Tensor, loud: Tensor
+    ) -> tuple["Steering", Tensor]:
+        """Look past what is alike in all channels, where the array can tell.
+
+        Args:
+            spectra: gives the blocks of :meth:`response`, as often as it is asked.
+            new: how much of every mel cell is no echo (T', M).
+            loud: how much every cell matters (T', M).
+
+        Returns:
+            What tells the directions of this recording, and what is left of ``new`` for it.
+        """
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """Count where sounds begin in a recording (C, N).
@@ -98,9 +119,13 @@ class MicSteering:
         self.table = SteeringTable(mics, azimuth_deg, rate, features.n_fft, device)
         self.histogram = OnsetHistogram(mics, azimuth_deg[::coarse], rate, device)
         self.circle: Tensor | None = None
+        self.beside: BesideAlike | None = None
         if tells_alike(mics):
             around = np.arange(AROUND) * 360.0 / AROUND
             self.circle = with_alike(turning(mics, around, rate, features.n_fft)).to(device)
+            self.telling = telling(self.circle, spread_share(self.bands))
+            if can_centre(len(mics)):
+                self.beside = BesideAlike(self, mics, azimuth_deg, coarse, rate)
         self.cell_s = 2 * features.mel_pool * features.hop / rate
 
     def reference(self, audio: Sound) -> Sound:
@@ -139,13 +164,20 @@ class MicSteering:
         parts = [agreement(phases(part)[0], turning, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
-    def keep_directed(self, spectra: Iterable[Tensor], new: Tensor) -> Tensor:
-        """As `Steering.keep_directed`."""
+    def beside_alike(
+        self, spectra: Callable[[], Iterable[Tensor]], new: Tensor, loud: Tensor
+    ) -> tuple[Steering, Tensor]:
+        """As `Steering.beside_alike`: without the mean if that helps, else by phase alone."""
         if self.circle is None:
-            return new
-        share, circle = spread_share(self.bands), self.circle
-        parts = [directed(phases(part)[0], circle, share, self.pool) for part in spectra]
-        return new * torch.cat(parts)
+            return self, new
+        share, found, power = spread_share(self.bands), [], new.new_zeros(2)
+        for part in spectra():
+            found.append(agreement(phases(part)[0], self.circle, share, self.pool))
+            power = power + left_power(part)
+        cells = torch.cat(found)
+        if self.beside is not None and mixed_in(cells, new * loud * self.telling, power):
+            return self.beside.beside_alike(spectra, new, loud)
+        return self, new * directed(cells)
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""
@@ -205,9 +237,11 @@ class FoaSteering:
         parts = [foa_agreement(intensity(part)[0], grid, share, self.pool) for part in spectra]
         return torch.cat(parts)
 
-    def keep_directed(self, spectra: Iterable[Tensor], new: Tensor) -> Tensor:
-        """As `Steering.keep_directed`: all of it, energy that flows nowhere has no vote."""
-        return new
+    def beside_alike(
+        self, spectra: Callable[[], Iterable[Tensor]], new: Tensor, loud: Tensor
+    ) -> tuple[Steering, Tensor]:
+        """As `Steering.beside_alike`: energy that flows nowhere has no vote anyway."""
+        return self, new
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""

@@ -24,8 +24,8 @@ def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
     asked = [choice.candidates(view, AZIMUTHS) for view in views]
     union = sorted({index for found in asked for index in found})
     columns = [[union.index(index) for index in found] for found in asked]
-    steering, readout = localizer.steering(heard.array), localizer.checkpoint.readout
-    evidence = (steering.agreement([part], union) for part in localizer.spectra(heard.audio))
+    readout = localizer.checkpoint.readout
+    evidence = (heard.steering.agreement([part], union) for part in localizer.spectra(heard.audio))
     blocks = ([part[..., some] for some in columns] for part in evidence)
     weights, place, before = map(_array, (readout.choice, readout.place, readout.before))
     offered = zip(views, asked, strict=True)
@@ -62,11 +62,11 @@ def survey(localizer: "Localizer", heard: Heard) -> list[choice.Scenery]:
     masked = readout.weights(logits, picture)[0] * new
     left, everything = choice.steering_weights(logits[0], picture[0], new, readout.energy)
     weights = torch.cat([masked, left, everything])
-    rows = _array(localizer.response(heard.audio, weights, heard.array))
+    rows = _array(heard.steering.response(localizer.spectra(heard.audio), weights))
     total = everything.sum().clamp_min(1e-12)
     shares = (left.sum(dim=(1, 2)) / total).tolist()
     likely = torch.sigmoid(logits[0]) ** choice.DESCRIBED_POWER
-    begun = _array(localizer.steering(heard.array).onsets(heard.audio, likely))
+    begun = _array(heard.steering.onsets(heard.audio, likely))
     count = len(masked)
     return [
         choice.Scenery(rows[q], rows[count + q], rows[-1], begun[0], begun[1 + q], shares[q])

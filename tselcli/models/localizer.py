@@ -32,6 +32,7 @@ from tselcli.models.choosing import choose, presence
 from tselcli.models.estimate import estimate_logits
 from tselcli.models.hearing import open_sound, prepare
 from tselcli.models.live import Moment, stream
+from tselcli.models.losses import audible
 from tselcli.models.masks import CellMask, cell_mask
 from tselcli.models.matching import Matched
 from tselcli.models.posterior import AZIMUTHS, find_peaks
@@ -179,10 +180,10 @@ class Localizer:
             logits = estimate_logits(self, reference, estimate)
             odds = self.checkpoint.net.presence_logits(logits, picture, None)[0]
             matched = Matched(logits, odds)
-        new = steering.keep_directed(self.spectra(audio), choice.newness(picture[0]))
+        steering, new = self._beside_alike(audio, picture, steering)
         answers = []
         for some in query_groups(len(queries), picture):
-            heard = Heard(audio, picture, matched.some(some), new, array)
+            heard = Heard(audio, picture, matched.some(some), new, steering)
             choices = choose(self, heard)
             there = presence(self.checkpoint.readout, heard, choices)
             tracks: list[Track | None] = [None] * len(choices)
@@ -202,8 +203,15 @@ class Localizer:
         steering = self.steering(array)
         picture = self.picture(steering.reference(audio))
         matched = self.match(picture, queries)
-        new = steering.keep_directed(self.spectra(audio), choice.newness(picture[0]))
-        return Heard(audio, picture, matched, new, array)
+        steering, new = self._beside_alike(audio, picture, steering)
+        return Heard(audio, picture, matched, new, steering)
+
+    def _beside_alike(
+        self, audio: Sound, picture: Tensor, steering: Steering
+    ) -> tuple[Steering, Tensor]:
+        """Look past what is alike in all channels; gives what is new of the picture as well."""
+        new, loud = choice.newness(picture[0]), audible(picture)[0]
+        return steering.beside_alike(lambda: self.spectra(audio), new, loud)
 
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
@@ -271,19 +279,6 @@ class Localizer:
             first = last
         odds = net.presence_logits(logits, picture, text)[0]
         return Matched(logits, odds, cells, net.project(text))
-
-    def response(self, audio: Sound, weights: Tensor, array: MicArray) -> Tensor:
-        """Steer the recording under every query's weights.
-
-        Args:
-            audio: (C, N) at the model's rate.
-            weights: of mel cells (Q, T', M).
-            array: that heard it.
-
-        Returns:
-            (Q, A) over AZIMUTHS, in [-1, 1].
-        """
-        return self.steering(array).response(self.spectra(audio), weights)
 
     def steering(self, array: MicArray) -> Steering:
         """Prepare to steer with an array, or remember it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tselcli.acoustics.geometry import MicArray
+from tselcli.features.steering import Steering
 from tselcli.features.streamed import Sound
 from tselcli.models.cells import AUDIBLE, coarse, fine
 from tselcli.models.checkpoint import Checkpoint
@@ -30,14 +30,14 @@ class Heard:
         picture: log-mel (1, T', M).
         matched: its cells with every query, Q.
         new: of :func:`tselcli.models.choice.newness` (T', M).
-        array: the microphones.
+        steering: what tells its directions.
     """
 
     audio: Sound
     picture: Tensor
     matched: Matched
     new: Tensor
-    array: MicArray
+    steering: Steering
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,6 @@ def _frame_responses(
         quotient is in [-1, 1].
     """
     features = localizer.features
-    steering = localizer.steering(heard.array)
     responses = np.zeros((len(weights), total, len(GRID)))
     masses = np.zeros((len(weights), total))
     first, hop_s = 0, features.hop / features.sample_rate
@@ -147,7 +146,7 @@ def _frame_responses(
         cell = first // features.mel_pool
         for q, cells in enumerate(weights[:, cell : cell - (-count // features.mel_pool)]):
             spread = spread_mask(cells, localizer.bands, features.mel_pool, count)  # (T, F)
-            response, mass = steering.by_frame(spectrum, spread, frames - start, GRID_DEG)
+            response, mass = heard.steering.by_frame(spectrum, spread, frames - start, GRID_DEG)
             responses[q, start:stop] += response.cpu().numpy()
             masses[q, start:stop] += mass.cpu().numpy()
         first += count
@@ -192,13 +191,13 @@ def _evidence_along(
     """Say how well every cell agrees with every way, block by block: Q of (T', M, K)."""
     features = localizer.features
     union = np.unique(np.concatenate([way for found in ways for way in found]))
-    steering, hop_s = localizer.steering(heard.array), features.hop / features.sample_rate
+    hop_s = features.hop / features.sample_rate
     columns = [
         torch.from_numpy(np.searchsorted(union, np.stack(found, axis=1))) for found in ways
     ]  # Q of (T, K)
     first, cell_s = 0, features.mel_pool * hop_s
     for spectrum in localizer.spectra(heard.audio):
-        agreement = steering.agreement([spectrum], (union * GRID_DEG).tolist())
+        agreement = heard.steering.agreement([spectrum], (union * GRID_DEG).tolist())
         middle_s = first * hop_s + (features.mel_pool - 1) / 2 * hop_s
         frames = _frame_of(len(agreement), cell_s, middle_s, len(columns[0]))
         at = [column[frames][:, None].expand(-1, agreement.shape[1], -1) for column in columns]
