@@ -36,7 +36,8 @@ def kept(spec, signal):
     steering = steering_of(parse_array(spec), GRID, 4, FEATURES, "cpu")
     spectrum = stft(signal[None], FEATURES.n_fft, FEATURES.hop)
     cells = -(-spectrum.shape[2] // FEATURES.mel_pool)
-    return steering.keep_directed([spectrum], torch.ones(cells, FEATURES.n_mels))
+    ones = torch.ones(cells, FEATURES.n_mels)
+    return steering.beside_alike(lambda: [spectrum], ones, ones)[1]
 
 
 @pytest.mark.parametrize(
@@ -76,15 +77,16 @@ def test_what_is_alike_is_left_out(spec):
 
 
 def test_steering_finds_a_wave_below_a_louder_sound_that_is_alike():
-    """Half of the time each, 10 dB apart: without leaving out, the louder one takes it."""
-    array = parse_array("square:0.12")
+    """Half of the time each, 10 dB apart; three microphones cannot do without their mean."""
+    array = parse_array("circular:3:0.06")
     steering = steering_of(array, GRID, 4, FEATURES, "cpu")
     signal = wave(array, 70.0)
     signal[:, RATE // 2 :] = 3 * alike(array)[:, RATE // 2 :]
     spectrum = stft(signal[None], FEATURES.n_fft, FEATURES.hop)
     cells = -(-spectrum.shape[2] // FEATURES.mel_pool)
     ones = torch.ones(cells, FEATURES.n_mels)
-    left = steering.keep_directed([spectrum], ones)
+    same, left = steering.beside_alike(lambda: [spectrum], ones, ones)
+    assert same is steering
     assert float(left[: cells // 2].mean()) > 4 * float(left[cells // 2 + 2 :].mean())
     before = steering.response([spectrum], ones[None])[0]
     after = steering.response([spectrum], left[None])[0]

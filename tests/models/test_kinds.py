@@ -11,6 +11,7 @@ from tselcli.acoustics.geometry import parse_array
 from tselcli.calibrating import evenly, learn_kinds
 from tselcli.commands.join import join
 from tselcli.corpora.clip import Clip
+from tselcli.features.steering import steering_of
 from tselcli.models.checkpoint import load_checkpoint
 from tselcli.models.choice import COLUMNS, MATCH, Choice
 from tselcli.models.choosing import presence
@@ -18,6 +19,7 @@ from tselcli.models.mask import MaskNet
 from tselcli.models.matching import KIN, OWN, SURER, Matched
 from tselcli.models.readout import Readout
 from tselcli.models.scoring import Heard
+from tselcli.sections import FeatureRecipe
 
 
 @pytest.fixture
@@ -66,8 +68,9 @@ def test_a_kin_of_the_description_makes_its_presence_likelier():
     readout = Readout(16)
     readout.there.data = torch.tensor([2.0, -1.0, 0.5])
     signal, picture, words = torch.zeros(4, 16), torch.zeros(1, 4, 16), torch.zeros(2, 4)
+    steering = steering_of(parse_array("foa"), np.arange(360.0), 4, FeatureRecipe(), "cpu")
     matched = Matched(torch.zeros(1, 2, 2, 8), torch.tensor([0.3, 0.3]), None, words)
-    heard = Heard(signal, picture, matched, torch.ones(4, 16), parse_array("square:0.1"))
+    heard = Heard(signal, picture, matched, torch.ones(4, 16), steering)
     choices = [chosen(-1.0, -5.0), chosen(-6.0, -7.0)]
     likely, poor = presence(readout, heard, choices)
     assert likely == pytest.approx(1 / (1 + math.exp(-(2.0 * 0.3 - 1.0 + 0.5 * -2.0))))

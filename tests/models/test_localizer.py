@@ -63,15 +63,20 @@ def test_the_picture_of_ambisonics_is_that_of_a_microphone_at_their_place(locali
     torch.testing.assert_close(picture, localizer.picture(plain), rtol=1e-4, atol=1e-4)
 
 
+def response_of(localizer, audio, weights, array):
+    """Steer a recording under weights of its mel cells."""
+    return localizer.steering(array).response(localizer.spectra(audio), weights)
+
+
 def test_blocks_of_ambisonics_change_nothing_but_the_networks_context(localizer, monkeypatch):
     array = parse_array("foa")
     signal = np.concatenate([ambisonics(40, array, 1.7), ambisonics(-100, array, 2.2)], axis=1)
     audio = localizer.prepare(signal, RATE, array)
     weights = torch.rand(2, 98, 64, generator=torch.Generator().manual_seed(0))
-    whole = localizer.response(audio, weights, array)
+    whole = response_of(localizer, audio, weights, array)
     cells = localizer.steering(array).agreement(localizer.spectra(audio), [80, 220])
     monkeypatch.setattr(module, "BLOCK_S", 0.7)
-    torch.testing.assert_close(localizer.response(audio, weights, array), whole)
+    torch.testing.assert_close(response_of(localizer, audio, weights, array), whole)
     again = localizer.steering(array).agreement(localizer.spectra(audio), [80, 220])
     torch.testing.assert_close(again, cells)
 
@@ -93,12 +98,12 @@ def test_blocks_change_nothing_but_the_networks_context(localizer, monkeypatch):
     audio = localizer.prepare(signal, RATE, SQUARE)
     whole = localizer.picture(audio)
     weights = torch.rand(2, *whole.shape[1:], generator=torch.Generator().manual_seed(0))
-    response = localizer.response(audio, weights, SQUARE)
+    response = response_of(localizer, audio, weights, SQUARE)
     monkeypatch.setattr(module, "BLOCK_S", 0.7)
     assert len(list(localizer.spectra(audio))) > 3
     torch.testing.assert_close(localizer.picture(audio), whole, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(
-        localizer.response(audio, weights, SQUARE), response, rtol=1e-3, atol=1e-4
+        response_of(localizer, audio, weights, SQUARE), response, rtol=1e-3, atol=1e-4
     )
 
 
@@ -156,7 +161,7 @@ def test_a_stream_that_has_come_to_its_end_says_what_the_file_says(localizer):
 def test_even_weights_are_steering_without_a_mask(localizer):
     audio = localizer.prepare(plane_wave(25), RATE, SQUARE)
     shape = localizer.picture(audio).shape
-    ours = localizer.response(audio, torch.ones(shape), SQUARE)[0]
+    ours = response_of(localizer, audio, torch.ones(shape), SQUARE)[0]
     spectrum = stft(audio, 1024, 320)[None]
     covered = (localizer.bands.sum(dim=1) > 0).float().expand(1, spectrum.shape[2], -1)
     plain = srp_phat(spectrum, SQUARE.positions, AZIMUTHS, RATE, covered)[0]

@@ -1,19 +1,25 @@
+import numpy as np
 import pytest
 import torch
 
 from tselcli.acoustics.geometry import parse_array
+from tselcli.features.steering import steering_of
 from tselcli.models.choice import newness
 from tselcli.models.matching import Matched
 from tselcli.models.scoring import MAX_CELLS, Heard, direction_sums, query_groups
+from tselcli.sections import FeatureRecipe
 
 FOCUS = torch.tensor(15.0)
+STEERING = steering_of(
+    parse_array("square:0.1"), np.arange(-180.0, 180.0, 1.0), 4, FeatureRecipe(), "cpu"
+)
 
 
 def heard(logits, picture, new=None, cells=None):
     """A recording with logits (Q, T/2, M/2), a picture (T, M) and cells (D, T/2, M/2)."""
     matched = Matched(logits[None], torch.ones(len(logits)), None if cells is None else cells[None])
     new = torch.ones_like(picture) if new is None else new
-    return Heard(torch.zeros(4, 16), picture[None], matched, new, parse_array("square:0.1"))
+    return Heard(torch.zeros(4, 16), picture[None], matched, new, STEERING)
 
 
 def scores(evidence, *recording):

@@ -124,7 +124,8 @@ def test_evidence_of_single_points_adds_up_to_the_steered_response(text_encoder)
     evidence = cell_evidence(localizer, audio, "noise", (SQUARE, 33.0))
     picture = localizer.picture(audio)
     heard = (picture > 0.3).float()
-    wanted = localizer.response(audio, heard, SQUARE)[0][::3]
+    steering = localizer.steering(SQUARE)
+    wanted = steering.response(localizer.spectra(audio), heard)[0][::3]
     found = evidence.steered.float().sum(dim=0) / evidence.mass.sum()
     torch.testing.assert_close(found, wanted, rtol=1e-2, atol=2e-3)
     assert int(evidence.target.argmax()) == int(found.argmax())
