@@ -8,7 +8,7 @@ from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.features.beside import BesideAlike
 from tselcli.features.centred import Differences, basis, can_centre, squares
 from tselcli.features.steering import steering_of
-from tselcli.features.stft import stft
+from tselcli.features.stft import reference_power, stft
 from tselcli.models.choice import away
 from tselcli.sections import FeatureRecipe
 
@@ -90,6 +90,16 @@ def test_a_wave_agrees_as_far_as_its_differences_are_heard():
     assert GRID[int(ours.argmax())] == 50
     assert float(ours.max()) == pytest.approx(51 * float(seen.gain.sum()), rel=0.02)
     assert float(seen.gain[3]) < 0.01 < 0.9 < float(seen.gain[100:].min())
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 45.0, 160.0])
+def test_what_differences_lack_of_a_waves_power_is_made_up_for(azimuth):
+    """At 230 to 780 Hz, where they hold between a tenth and a half of it."""
+    array = parse_array("square:0.12")
+    seen = Differences(array.positions, GRID, RATE, FEATURES.n_fft, "cpu")
+    spectrum = spectrum_of(wave(array, azimuth))
+    share = (seen.power(spectrum) / reference_power(spectrum))[0, :, 15:50]
+    assert 0.7 < float(share.median()) < 1.05
 
 
 @pytest.mark.parametrize("spec", ARRAYS)
