@@ -9,6 +9,7 @@ from tselcli.commands.calibrate import calibrate as command
 from tselcli.dataset import corpus_of, fresh_trials
 from tselcli.models.calibration import Question
 from tselcli.models.checkpoint import find_model, load_checkpoint
+from tselcli.models.choice import COLUMNS
 from tselcli.models.localizer import Localizer
 from tselcli.recipe import load_recipe
 
@@ -29,7 +30,7 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
     assert evidence.there == [True, True, False, False] * 3
     assert len(evidence.pooled) == len(evidence.tables) == 12
     for asked in evidence.questions:
-        assert asked.table.shape == (len(asked.source), 12)
+        assert asked.table.shape == (len(asked.source), len(COLUMNS))
         assert asked.answer is None or asked.source[asked.answer]
     again = gather(localizer, iter(trials), clips)
     assert again.pooled == evidence.pooled
@@ -41,8 +42,8 @@ def test_every_source_is_a_question_and_some_sounds_are_absent(recipe):
 def test_too_few_scenes_change_nothing():
     localizer = Localizer.load()
     before = localizer.checkpoint.readout.choice.clone()
-    few = [Question(np.eye(2, 12), 0, np.ones(2, dtype=bool))] * (LEAST_SCENES - 1)
-    lost = [Question(np.eye(2, 12), None, np.ones(2, dtype=bool))] * 11
+    few = [Question(np.eye(2, len(COLUMNS)), 0, np.ones(2, dtype=bool))] * (LEAST_SCENES - 1)
+    lost = [Question(np.eye(2, len(COLUMNS)), None, np.ones(2, dtype=bool))] * 11
     assert calibrate(
         localizer, Evidence(few + lost, [], [], [], torch.zeros(0, 384), torch.zeros(0, 128))
     ) == {"questions": 30}

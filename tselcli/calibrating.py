@@ -22,11 +22,12 @@ from tselcli.models.calibration import (
 )
 from tselcli.models.cells import coarse
 from tselcli.models.checkpoint import Checkpoint
-from tselcli.models.choice import Array, kin_of, matches, source_odds
+from tselcli.models.choice import kin_of, matches, source_odds
 from tselcli.models.choosing import choose
 from tselcli.models.localizer import Localizer
 from tselcli.models.losses import audible
 from tselcli.models.matching import COMMON, KINDS
+from tselcli.models.scenery import Array
 from tselcli.models.scoring import Heard
 
 ABSENT = 2  # descriptions of what is not there, asked of every scene
@@ -42,7 +43,7 @@ class Evidence:
     Attributes:
         questions: candidates for descriptions of sounds with a place.
         pooled: pooled logit of every description, absent ones included.
-        tables: what speaks for each of its candidates (K, 12).
+        tables: what speaks for each of its candidates (K, 13).
         there: whether it describes something in its scene.
         text: embedding of every description (Q, text_dim).
         cells: embeddings of cells in which something sounds, some of every scene (N, D).

@@ -9,7 +9,7 @@ from tselcli.features.beside import BesideAlike
 from tselcli.features.centred import Differences, basis, can_centre, squares
 from tselcli.features.steering import steering_of
 from tselcli.features.stft import reference_power, stft
-from tselcli.models.choice import away
+from tselcli.models.scenery import away
 from tselcli.sections import FeatureRecipe
 
 RATE = 16_000

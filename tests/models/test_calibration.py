@@ -12,16 +12,17 @@ from tselcli.models.calibration import (
     fit_there,
     question,
 )
-from tselcli.models.choice import Choice, matches, source_odds
+from tselcli.models.choice import COLUMNS, SEEN, Choice, matches, source_odds
 
-PLACE_WEIGHTS = np.array([0.0] * 7 + [50.0])  # everybody is there, for certain
+PLACE_WEIGHTS = np.array([0.0] * 8 + [50.0])  # everybody is there, for certain
 
 
 def drawn(weights, count=4000, seed=0):
     """Questions answered as a conditional logit with these weights would."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        table = rng.standard_normal((int(rng.integers(2, 6)), 12)) * np.repeat([1, 5, 0.2, 1], 3)
+        table = rng.standard_normal((int(rng.integers(2, 6)), len(COLUMNS)))
+        table[:, :12] *= np.repeat([1, 5, 0.2, 1], 3)
         odds = np.exp(matches(table, source_odds(table, PLACE_WEIGHTS))[:, :5] @ weights)
         answer = int(rng.choice(len(odds), p=odds / odds.sum()))
         yield Question(table, answer, np.ones(len(odds), dtype=bool))
@@ -56,16 +57,16 @@ def test_chances_of_a_fitted_choice_are_calibrated():
 
 def test_what_tells_sources_from_walls_is_found():
     rng = np.random.default_rng(0)
-    slopes = np.array([1.0, 0.0, -1.5, 0.0, 0.5, 0.0, 0.0])
+    slopes = np.array([1.0, 0.0, -1.5, 0.0, 0.5, 0.0, 0.0, 0.0])
     questions = []
     for _ in range(3000):
-        table = rng.standard_normal((4, 12)) + 3
+        table = rng.standard_normal((4, len(COLUMNS))) + 3
         odds = table[:, 5:] @ slopes + 0.5
         questions.append(Question(table, 0, rng.random(4) < 1 / (1 + np.exp(-odds))))
     place = fit_place(questions).numpy()
     np.testing.assert_allclose(place[:-1], slopes, atol=0.15)
     assert place[-1] == pytest.approx(0.5, abs=0.5)
-    np.testing.assert_allclose(fit_before(questions)[:-1], slopes[:-1], atol=0.15)
+    np.testing.assert_allclose(fit_before(questions)[:-1], slopes[: len(SEEN)], atol=0.15)
 
 
 def test_presence_is_found_whatever_the_share_of_absent_ones():
@@ -96,7 +97,7 @@ def test_presence_discounts_what_a_description_scores_anywhere():
     [(41.0, 1, [True, True]), (-179.5, 0, [True, False]), (100.0, None, [True, False])],
 )
 def test_the_answer_is_the_candidate_near_the_truth(truth, answer, source):
-    table = np.zeros((2, 12))
+    table = np.zeros((2, len(COLUMNS)))
     chosen = Choice(np.ones(360), [0, 220], np.array([178.0, 40.0]), np.zeros(2), table, None)
     found = question(chosen, truth, [175.0])
     assert found.answer == answer

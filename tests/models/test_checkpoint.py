@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tselcli.errors import CheckpointError
@@ -41,6 +42,18 @@ def test_what_is_saved_comes_back(saved):
     torch.testing.assert_close(loaded.net.cells(picture), wanted, rtol=1e-2, atol=1e-2)
     query = ["a dog barks"]
     torch.testing.assert_close(loaded.text.encode(query), text.encode(query), rtol=1e-2, atol=2e-3)
+
+
+def test_files_from_before_the_last_column_go_on_as_they_were(saved, tmp_path):
+    path, _, readout, _ = saved
+    tensors = load_file(path)
+    known = tensors["readout.place"][[0, 1, 2, 3, 4, 5, 6, 8]]
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(tensors | {"readout.place": known.contiguous()}, tmp_path / "old", metadata)
+    place = load_checkpoint(str(tmp_path / "old")).readout.place
+    assert place[7] == 0
+    torch.testing.assert_close(place[[0, 1, 2, 3, 4, 5, 6, 8]], known)
 
 
 def test_variances_beyond_half_precision_are_kept(saved, text_encoder):

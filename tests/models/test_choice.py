@@ -5,22 +5,19 @@ import torch
 from tselcli.models.choice import (
     COLUMNS,
     MATCH,
-    Scenery,
     Voices,
-    away,
-    candidates,
     fitting,
-    heights,
     judged,
     likeliness,
     log_chances,
     matches,
     odds_before,
-    peaks,
     posterior_of,
     shadows,
     steering_weights,
+    unlikeness,
 )
+from tselcli.models.scenery import Scenery, away, candidates, heights, peaks
 
 GRID = np.arange(-180.0, 180.0)
 
@@ -91,7 +88,8 @@ def test_the_table_says_what_speaks_for_each_candidate():
         left=0.25,
     )
     found = [190, 90]  # bins of 10 and -90 degrees
-    voices = Voices(np.array([3.0, -3.0]), np.array([1.0, 3.0]), np.array([-0.5, -4.0]))
+    alike = np.array([[1.0, 0.8], [0.8, 1.0]])
+    voices = Voices(np.array([3.0, -3.0]), np.array([1.0, 3.0]), np.array([-0.5, -4.0]), alike)
     table = dict(zip(COLUMNS, judged(scenery, voices, found, GRID).T, strict=True))
     assert table["likeliness"][0] > table["likeliness"][1] + 3
     np.testing.assert_allclose(table["masked"], [1.0, 0.5])
@@ -105,11 +103,22 @@ def test_the_table_says_what_speaks_for_each_candidate():
     np.testing.assert_allclose(table["everything_rank"], np.log([2.0, 1.0]))
     np.testing.assert_allclose(table["both"], table["begun"] * table["everything"])
     np.testing.assert_allclose(table["shadow"], [np.exp(-100 / 15), 0.0])
+    np.testing.assert_allclose(table["unlike"], [np.log(0.2), 0.0])
 
 
 def test_a_direction_stands_in_the_shadow_of_the_nearest_stronger_one():
     found = shadows(np.array([170.0, -175.0, 0.0]), np.array([0.5, 1.0, 0.7]))
     np.testing.assert_allclose(found, [np.exp(-1.0), 0.0, np.exp(-175 / 15)])
+
+
+def test_a_wall_sounds_like_one_of_those_with_a_higher_response():
+    """The second like the first; the third like the fourth, which is weaker, and that like none."""
+    alike = np.array([[1, 0.9, 0.2, 0.1], [0.9, 1, 0.3, 0], [0.2, 0.3, 1, 1], [0.1, 0, 1, 1]])
+    response = np.array([1.0, 0.5, 0.6, 0.4])
+    found = unlikeness(alike[:3, :3], response[:3])
+    np.testing.assert_allclose(found, np.log([1.0, 0.1, 0.8]))
+    found = unlikeness(alike, response)
+    np.testing.assert_allclose(found, np.log([1.0, 0.1, 0.8, 0.01]))  # no less
 
 
 def test_what_the_mask_leaves_counts_as_far_as_there_are_two_sources():
@@ -125,7 +134,7 @@ def test_what_the_mask_leaves_counts_as_far_as_there_are_two_sources():
 def test_silence_in_a_response_is_finite():
     nothing = np.zeros(360)
     scenery = view(nothing, nothing, nothing, np.zeros(90), np.zeros(90))
-    table = judged(scenery, Voices(*np.zeros((3, 1))), [0], GRID)
+    table = judged(scenery, Voices(*np.zeros((3, 1)), np.zeros((1, 1))), [0], GRID)
     assert np.isfinite(table).all()
 
 
@@ -136,7 +145,7 @@ def test_a_match_can_be_no_better_than_a_match():
 
 
 def test_what_is_heard_fits_as_far_as_it_is_trusted():
-    voices = Voices(np.array([4.0, -4.0]), np.ones(2), np.array([-0.1, -3.0]))
+    voices = Voices(np.array([4.0, -4.0]), np.ones(2), np.array([-0.1, -3.0]), np.eye(2))
     weights = np.array([0.5, 9.0, 9.0, 9.0, 2.0, 9.0])
     expected = 0.5 * likeliness(voices.score) + 2.0 * voices.kin
     np.testing.assert_allclose(fitting(voices, weights), expected)

@@ -1,3 +1,6 @@
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +9,7 @@ from tselcli.acoustics.geometry import parse_array
 from tselcli.features.steering import steering_of
 from tselcli.models.choice import newness
 from tselcli.models.matching import Matched
-from tselcli.models.scoring import MAX_CELLS, Heard, direction_sums, query_groups
+from tselcli.models.scoring import MAX_CELLS, Heard, direction_sums, query_groups, voices
 from tselcli.sections import FeatureRecipe
 
 FOCUS = torch.tensor(15.0)
@@ -104,3 +107,23 @@ def test_queries_are_weighed_in_groups_that_fit():
     assert [list(range(5))[group] for group in groups] == [[0, 1], [2, 3], [4]]
     assert 2 * hour.numel() <= MAX_CELLS
     assert list(query_groups(5, torch.zeros(1, 500, 64))) == [slice(0, 5)]
+
+
+def test_voices_say_which_directions_sound_alike():
+    """Three directions of a quarter of the bands each: the first and last hold the same cells."""
+    cells = torch.zeros(4, 10, 8)
+    cells[0, :, :2], cells[1, :, 2:4], cells[0, :, 4:] = 2.0, 1.0, 3.0
+    evidence = torch.full((20, 16, 3), -1.0)
+    for k, bands in enumerate((slice(0, 4), slice(4, 8), slice(8, 16))):
+        evidence[:, bands, k] = 1.0
+    matched = Matched(torch.zeros(1, 1, 10, 8), torch.ones(1), cells[None])
+    recording = Heard(
+        torch.zeros(4, 16), torch.ones(1, 20, 16), matched, torch.ones(20, 16), STEERING
+    )
+    (found,) = voices(
+        [[evidence]], recording, SimpleNamespace(readout=SimpleNamespace(focus=FOCUS))
+    )
+    np.testing.assert_allclose(found.alike, [[1, 0, 1], [0, 1, 0], [1, 0, 1]], atol=1e-5)
+    bare = dataclasses.replace(recording, matched=Matched(matched.logits, matched.odds))
+    (found,) = voices([[evidence]], bare, checkpoint)
+    np.testing.assert_allclose(found.alike, np.zeros((3, 3)))

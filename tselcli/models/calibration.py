@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.models.choice import MATCH, Array, Choice, away, matches, source_odds
+from tselcli.models.choice import MATCH, SEEN, Choice, matches, source_odds
+from tselcli.models.scenery import Array, away
 
 NEAR_DEG = 10.0  # of the truth, for a candidate that is the answer
 HOLD = 1e-3  # weight decay of standardised weights
@@ -24,7 +25,7 @@ class Question:
     """Candidates for one description, and which of them is the answer.
 
     Attributes:
-        table: what speaks for each candidate (K, 12), of :mod:`tselcli.models.choice`.
+        table: what speaks for each candidate (K, 13), of :mod:`tselcli.models.choice`.
         answer: its row; None if all lie 10 degrees off or more.
         source: whether anybody is there (K,).
     """
@@ -44,13 +45,13 @@ def question(chosen: Choice, azimuth_deg: float, others_deg: Sequence[float]) ->
 
 
 def fit_place(questions: Sequence[Question]) -> Tensor:
-    """Fit what says that somebody is in a direction: weights of `choice.PLACE`, an offset, (8,)."""
+    """Fit what says that somebody is in a direction: weights of `choice.PLACE`, an offset, (9,)."""
     return _fit_somebody(questions, slice(len(MATCH), None))
 
 
 def fit_before(questions: Sequence[Question]) -> Tensor:
-    """Fit the same of what is known before cells are shared: all but the last column, (7,)."""
-    return _fit_somebody(questions, slice(len(MATCH), -1))
+    """Fit the same of what is known before cells are shared, `choice.SEEN`: (7,)."""
+    return _fit_somebody(questions, slice(len(MATCH), len(MATCH) + len(SEEN)))
 
 
 def _fit_somebody(questions: Sequence[Question], columns: slice) -> Tensor:

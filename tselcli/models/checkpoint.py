@@ -29,7 +29,7 @@ from tselcli.models.mask import MaskNet
 from tselcli.models.matching import Matching
 from tselcli.models.protocols import TextEncoder
 from tselcli.models.reading import Outside, find_again, packed, unpacked
-from tselcli.models.readout import Readout
+from tselcli.models.readout import Readout, widened
 from tselcli.recipe import Recipe, recipe_from_dict, recipe_to_yaml
 from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
@@ -167,7 +167,8 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
         net = build_net(recipe, text.dim)
         readout = Readout(recipe.features.n_mels)
         fill(net, tensors, "net.")
-        fill(readout, tensors, "readout.")
+        place = widened(tensors["readout.place"], len(readout.place))
+        fill(readout, tensors | {"readout.place": place}, "readout.")
     except (KeyError, TypeError, ValueError, RecipeError, CheckpointError) as error:
         raise CheckpointError(
             f"{path}: the parts do not fit together ({error}); it is damaged, or of another "

@@ -7,12 +7,13 @@ Every cell is shared among them by its phase and by how likely somebody is there
 cells away from the sources that they mirror. Two questions follow.
 
 Is somebody there? Walls make directions too. What speaks for a source, whatever the query; all
-but the last are known before cells are shared, and say how likely somebody is there then:
+but the last two are known before cells are shared, and say how likely somebody is there then:
 
     begun, everything          log of how many sounds begin there, share of the response
     begun_rank, everything_rank, both   log(1 + rank) among the candidates, and begun * everything
     shadow                     how close a candidate with a higher response is
     cells                      log of the share of the cells
+    unlike                     log of how unlike one with a higher response it sounds: walls repeat
 
 Does it fit the description?
 
@@ -31,51 +32,27 @@ answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`)
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tselcli.features.directions import onsets
 from tselcli.models.cells import AUDIBLE, fine
-
-Array = npt.NDArray[np.float64]
+from tselcli.models.scenery import Array, Scenery, away, heights
 
 DECAY = 0.8  # of an echo's power from one cell to the next, 40 ms: 1 dB
 HEIGHT_STEP_DEG = 4.0  # grid of the histogram
 MATCH_BIAS = -1.0  # of the mean logit: beyond a match, more is no better
-LEAST_HEIGHT, LEAST_SHARE = 1e-3, 1e-3  # under which logarithms fall no further
+LEAST_HEIGHT, LEAST_SHARE, LEAST_UNLIKE = 1e-3, 1e-3, 1e-2  # where logarithms stop falling
 LEFT_POWER = 3  # of one minus the mask: what it leaves
 DESCRIBED_POWER = 2  # of the mask over beginnings
 MATCH = ("likeliness", "masked", "left", "described", "kin")
-PLACE = ("begun", "everything", "begun_rank", "everything_rank", "both", "shadow", "cells")
+SEEN = ("begun", "everything", "begun_rank", "everything_rank", "both", "shadow")
+PLACE = (*SEEN, "cells", "unlike")
 COLUMNS = MATCH + PLACE
 SHADOW_DEG = 15.0
 SAME = 1e-3  # differences that are rounding, as between mirrored directions of a line
-APART_DEG = 8.0  # candidates closer than this are one
-PEAKS_APART_DEG = 12.0  # the same of the peaks of one response
 BELL_DEG = 3.0  # spread of the posterior around a candidate
 FLOOR = 1e-4  # share of the posterior that is spread over the circle
-
-
-@dataclass(frozen=True)
-class Scenery:
-    """What a recording shows in every direction, for one query.
-
-    Attributes:
-        masked: response under the query's mask, over the grid (A,).
-        against: response under what the mask leaves (A,).
-        everything: response without a mask (A,).
-        begun: histogram of beginnings, on a grid of its own over the circle (H,).
-        described: the same of beginnings that fit the query (H,).
-        left: share of the recording that the mask leaves, [0, 1].
-    """
-
-    masked: Array
-    against: Array
-    everything: Array
-    begun: Array
-    described: Array
-    left: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +64,7 @@ class Choice:
         candidates: directions that were asked, bins of the grid, the likeliest first (K).
         azimuth_deg: of the candidates, finer than the grid (K,).
         log_chances: of the candidates, nats, descending (K,).
-        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 12).
+        table: what speaks for each candidate, a column for each of `COLUMNS` (K, 13).
         begun: how many sounds began in each direction (H,).
     """
 
@@ -104,13 +81,6 @@ def newness(picture: Tensor) -> Tensor:
     return onsets(torch.pow(10.0, 8 * (picture - 1)), DECAY)[0]
 
 
-def heights(histogram: Array, azimuths: Array) -> Array:
-    """Read directions (K,) off a histogram over the circle (A,): (K,), 1 at the highest bin."""
-    size = len(histogram)
-    bins = np.round((azimuths + 180.0) / 360.0 * size).astype(int)[:, None] + np.arange(-1, 2)
-    return np.asarray(histogram[bins % size].max(axis=1) / max(float(histogram.max()), 1e-30))
-
-
 def likeliness(score: Array) -> Array:
     """Judge by the mean logits (K,) of `scoring.direction_sums` whether it is the sound: nats."""
     return log_chances(score + MATCH_BIAS)
@@ -124,11 +94,13 @@ class Voices:
         score: mean logit of its cells (K,).
         mass: weight of its cells (K,).
         kin: of `Matching.kinship`, nats (K,).
+        alike: cosines between what each sounds like, zeros where that is not known (K, K).
     """
 
     score: Array
     mass: Array
     kin: Array
+    alike: Array
 
 
 def fitting(voices: Voices, weights: Array) -> Array:
@@ -152,7 +124,7 @@ def judged(view: Scenery, voices: Voices, found: list[int], grid: Array) -> Arra
         grid: azimuths in degrees (A,).
 
     Returns:
-        (K, 12).
+        (K, 13).
     """
     loudest = max(float(view.everything.max()), 1e-9)
     columns = [
@@ -163,7 +135,10 @@ def judged(view: Scenery, voices: Voices, found: list[int], grid: Array) -> Arra
         voices.kin,
     ]
     cells = np.log(voices.mass / max(float(voices.mass.sum()), 1e-9) + LEAST_SHARE)
-    return np.column_stack([*columns, seen(view, found, grid), cells])
+    response = view.everything[found] / loudest
+    return np.column_stack(
+        [*columns, seen(view, found, grid), cells, unlikeness(voices.alike, response)]
+    )
 
 
 def seen(view: Scenery, found: list[int], grid: Array) -> Array:
@@ -186,8 +161,21 @@ def shadows(azimuths: Array, response: Array) -> Array:
     return np.asarray(np.where(response > response[:, None] + SAME, near, 0.0).max(axis=1))
 
 
+def unlikeness(alike: Array, response: Array) -> Array:
+    """Say how unlike the most alike of those with a higher response each sounds: nats (K,).
+
+    Args:
+        alike: cosines (K, K).
+        response: of each candidate (K,).
+    """
+    louder = response > response[:, None] + SAME
+    nearest = np.where(louder, alike, -np.inf).max(axis=1)
+    nearest[~louder.any(axis=1)] = 0.0
+    return np.asarray(np.log(np.maximum(1 - nearest, LEAST_UNLIKE)))
+
+
 def source_odds(table: Array, place: Array) -> Array:
-    """Judge whether somebody is there, log-odds (K,); `place` are weights and an offset (8,)."""
+    """Judge whether somebody is there, log-odds (K,); `place` are weights and an offset (9,)."""
     return np.asarray(table[:, len(MATCH) :] @ place[:-1] + place[-1])
 
 
@@ -208,7 +196,7 @@ def matches(table: Array, odds: Array) -> Array:
     counts as far as there are two sources.
 
     Args:
-        table: (K, 12).
+        table: (K, 13).
         odds: of :func:`source_odds` (K,).
 
     Returns:
@@ -221,7 +209,7 @@ def matches(table: Array, odds: Array) -> Array:
 
 
 def kin_of(log_chances: Array, table: Array) -> float:
-    """Read the column `kin` of a table (K, 12): the mean over the candidates' chances (K,)."""
+    """Read the column `kin` of a table (K, 13): the mean over the candidates' chances (K,)."""
     chances = np.exp(log_chances - log_chances.max())
     return float(chances @ table[:, MATCH.index("kin")] / chances.sum())
 
@@ -245,52 +233,9 @@ def steering_weights(
     return against * loud, loud[None]
 
 
-def candidates(view: Scenery, grid: Array) -> list[int]:
-    """Collect directions worth asking: indices into the grid, at least 8 degrees apart.
-
-    The highest peak of the response under the mask is the first, and the only one where nothing
-    can be heard to begin, as in a recording of a few milliseconds.
-    """
-    if not view.begun.any():
-        return peaks(view.masked, grid, 1)
-    step = len(grid) // len(view.begun)
-    asked = [*peaks(view.masked, grid, 4), *peaks(view.against, grid, 3)]
-    asked += peaks(view.everything, grid, 6)
-    for histogram in (view.begun, view.described):
-        if histogram.any():
-            asked += [k * step for k in peaks(histogram, grid[::step], 5)]
-    found: list[int] = []
-    for index in asked:
-        if all(away(grid[index], grid[other]) >= APART_DEG for other in found):
-            found.append(index)
-    return found
-
-
-def peaks(response: Array, grid: Array, count: int) -> list[int]:
-    """Find the highest local maxima of a circular response (A,), 12 degrees apart or more.
-
-    Exactly mirrored peaks (a line of microphones) tie; the front goes first.
-    """
-    rising = response >= np.maximum(np.roll(response, 1), np.roll(response, -1))
-    front_first = np.argsort(np.abs(grid), kind="stable")
-    order = front_first[np.argsort(-np.round(response[front_first], 5), kind="stable")]
-    found: list[int] = []
-    for index in order[rising[order]].tolist():
-        if all(away(grid[index], grid[other]) >= PEAKS_APART_DEG for other in found):
-            found.append(index)
-        if len(found) == count:
-            break
-    return found
-
-
 def posterior_of(azimuths: Array, weights: Array, grid: Array) -> Array:
     """Spread the probabilities of candidates over the grid: wrapped bells, sums to 1, (A,)."""
     bells = np.exp(-0.5 * (away(grid[None], azimuths[:, None]) / BELL_DEG) ** 2)
     bells /= bells.sum(axis=1, keepdims=True)
     mixed = weights @ bells
     return np.asarray((1 - FLOOR) * mixed / mixed.sum() + FLOOR / len(grid))
-
-
-def away(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
-    """Return the shorter way round between azimuths, [0, 180] degrees, by broadcasting."""
-    return np.asarray(np.abs((np.subtract(a, b) + 180.0) % 360.0 - 180.0))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tselcli.models import choice
+from tselcli.models import choice, scenery
 from tselcli.models.posterior import AZIMUTHS, peak_azimuth
 from tselcli.models.readout import Readout
 from tselcli.models.scoring import Heard, voices
@@ -15,13 +15,13 @@ from tselcli.models.scoring import Heard, voices
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer
 
-Floats = choice.Array
+Floats = scenery.Array
 
 
 def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
     """Choose among the directions that can be heard, for every query of a recording."""
     views = survey(localizer, heard)
-    asked = [choice.candidates(view, AZIMUTHS) for view in views]
+    asked = [scenery.candidates(view, AZIMUTHS) for view in views]
     union = sorted({index for found in asked for index in found})
     columns = [[union.index(index) for index in found] for found in asked]
     readout = localizer.checkpoint.readout
@@ -55,7 +55,7 @@ def presence(readout: Readout, heard: Heard, choices: Sequence[choice.Choice]) -
     return chances
 
 
-def survey(localizer: "Localizer", heard: Heard) -> list[choice.Scenery]:
+def survey(localizer: "Localizer", heard: Heard) -> list[scenery.Scenery]:
     """Look at a recording in all directions, for every query."""
     picture, logits, new = heard.picture, heard.matched.logits, heard.new
     readout = localizer.checkpoint.readout
@@ -69,12 +69,12 @@ def survey(localizer: "Localizer", heard: Heard) -> list[choice.Scenery]:
     begun = _array(heard.steering.onsets(heard.audio, likely))
     count = len(masked)
     return [
-        choice.Scenery(rows[q], rows[count + q], rows[-1], begun[0], begun[1 + q], shares[q])
+        scenery.Scenery(rows[q], rows[count + q], rows[-1], begun[0], begun[1 + q], shares[q])
         for q in range(count)
     ]
 
 
-def _chosen(view: choice.Scenery, found: list[int], table: Floats, total: Floats) -> choice.Choice:
+def _chosen(view: scenery.Scenery, found: list[int], table: Floats, total: Floats) -> choice.Choice:
     """Turn what speaks for each candidate into chances; the likeliest goes first."""
     # A line of microphones gives mirrored candidates: equal but for rounding, the front first.
     total = np.round(total, 2)

@@ -154,6 +154,8 @@ def voices(
         kin, words = torch.zeros_like(sums.total), heard.matched.words
         if words is not None:
             kin = checkpoint.net.kinship(sums.embedded, words[q])
-        parts = (part.double().cpu().numpy() for part in (sums.score, sums.mass, kin))
+        unit = torch.nn.functional.normalize(sums.embedded, dim=-1)
+        told = (sums.score, sums.mass, kin, unit @ unit.T)
+        parts = (part.double().cpu().numpy() for part in told)
         found.append(Voices(*parts))
     return found

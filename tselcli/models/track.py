@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from tselcli.features.stft import spread_mask
-from tselcli.models import choice
+from tselcli.models import choice, scenery
 from tselcli.models.cells import fine
 from tselcli.models.path import Bins, Floats, Ways, certainty, gathered, hysteresis, refined
 from tselcli.models.posterior import AZIMUTHS, LOBE_DEG
@@ -106,7 +106,7 @@ def follow(
         chances = _judge(ways[q], fits, responses[q], choices[q])
         best = int(chances.argmax())  # several ways may lead along the same source
         azimuth = refined(ways[q][best], responses[q], GRID_DEG)
-        near = [choice.away(GRID[way], GRID[ways[q][best]]) <= LOBE_DEG for way in ways[q]]
+        near = [scenery.away(GRID[way], GRID[ways[q][best]]) <= LOBE_DEG for way in ways[q]]
         sure = (chances @ np.array(near)) * certainty(
             worths[q], ways[q][best], LOBE_DEG // GRID_DEG
         )
@@ -166,7 +166,7 @@ def _worth(response: Floats, mass: Floats) -> Floats:
 def _likely(chosen: choice.Choice) -> list[int]:
     """Keep the likeliest directions; all but the first are some in which sounds begin."""
     first, *others = chosen.candidates
-    seen = choice.heights(chosen.begun, AZIMUTHS[chosen.candidates])[1:] >= BEGUN_LEAST
+    seen = scenery.heights(chosen.begun, AZIMUTHS[chosen.candidates])[1:] >= BEGUN_LEAST
     return [first, *(k for k, here in zip(others, seen, strict=True) if here)][:MOST_WAYS]
 
 
@@ -208,7 +208,7 @@ def _evidence_along(
 def _judge(ways: list[Bins], fits: Floats, response: Floats, chosen: choice.Choice) -> Floats:
     """Judge the ways of one query by what speaks for directions, summed along them: chances."""
     masked = np.array([response[np.arange(len(way)), way].sum() for way in ways])
-    begun = [choice.heights(chosen.begun, GRID[np.unique(way)]).sum() for way in ways]
+    begun = [scenery.heights(chosen.begun, GRID[np.unique(way)]).sum() for way in ways]
     total = MATCH_TRUST * fits
     total = total + MASKED_TRUST * masked / max(float(masked.max()), 1e-9)
     total = total + BEGUN_TRUST * np.log(np.clip(begun, choice.LEAST_HEIGHT, 1.0))
