@@ -45,7 +45,7 @@ def test_what_is_saved_comes_back(saved):
 
 
 def test_files_from_before_the_last_column_go_on_as_they_were(saved, tmp_path):
-    path, _, readout, _ = saved
+    path = saved[0]
     tensors = load_file(path)
     known = tensors["readout.place"][[0, 1, 2, 3, 4, 5, 6, 8]]
     with safe_open(path, framework="pt") as file:

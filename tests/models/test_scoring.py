@@ -117,12 +117,10 @@ def test_voices_say_which_directions_sound_alike():
     for k, bands in enumerate((slice(0, 4), slice(4, 8), slice(8, 16))):
         evidence[:, bands, k] = 1.0
     matched = Matched(torch.zeros(1, 1, 10, 8), torch.ones(1), cells[None])
-    recording = Heard(
-        torch.zeros(4, 16), torch.ones(1, 20, 16), matched, torch.ones(20, 16), STEERING
-    )
-    (found,) = voices(
-        [[evidence]], recording, SimpleNamespace(readout=SimpleNamespace(focus=FOCUS))
-    )
+    flat = torch.ones(20, 16)
+    recording = Heard(torch.zeros(4, 16), flat[None], matched, flat, STEERING)
+    checkpoint = SimpleNamespace(readout=SimpleNamespace(focus=FOCUS))
+    (found,) = voices([[evidence]], recording, checkpoint)
     np.testing.assert_allclose(found.alike, [[1, 0, 1], [0, 1, 0], [1, 0, 1]], atol=1e-5)
     bare = dataclasses.replace(recording, matched=Matched(matched.logits, matched.odds))
     (found,) = voices([[evidence]], bare, checkpoint)
