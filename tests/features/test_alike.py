@@ -1,14 +1,20 @@
+"""What is alike in all channels: left out, or taken away before directions are looked for."""
+
 import numpy as np
 import pytest
 import torch
 
 from tselcli.acoustics.geometry import delays, parse_array
 from tselcli.features.alike import tells_alike
+from tselcli.features.beside import BesideAlike
+from tselcli.features.centred import Differences, basis, can_centre, squares
 from tselcli.features.precedence import OnsetHistogram
 from tselcli.features.steering import steering_of
-from tselcli.features.stft import stft
+from tselcli.features.stft import reference_power, stft
+from tselcli.models.scenery import away
 from tselcli.sections import FeatureRecipe
 
+ARRAYS = ["square:0.12", "tetra:0.08", "circular:6:0.05", "circular:8:0.05"]
 RATE = 16_000
 FEATURES = FeatureRecipe()
 GRID = np.arange(-180.0, 180.0, 1.0)
@@ -103,3 +109,144 @@ def test_what_begins_alike_counts_nowhere():
     assert GRID[::4][int(both.argmax())] == 40
     assert float(count(other)[0].sum()) < 0.05 * float(alone.sum())
     assert float((both - alone).abs().sum()) < 0.05 * float(alone.sum())
+
+
+def spectrum_of(signal):
+    return stft(signal[None], FEATURES.n_fft, FEATURES.hop)
+
+
+def looked_at(spec, signal):
+    """The steering that a recording asks for, what is left of ones, and its blocks."""
+    steering = steering_of(parse_array(spec), GRID, 4, FEATURES, "cpu")
+    spectrum = spectrum_of(signal)
+    blocks = spectrum.split(15 * FEATURES.mel_pool, dim=2)
+    cells = -(-spectrum.shape[2] // FEATURES.mel_pool)
+    ones = torch.ones(cells, FEATURES.n_mels)
+    return *steering.beside_alike(lambda: blocks, ones, ones), blocks
+
+
+@pytest.mark.parametrize("n_mics", [4, 5, 8])
+def test_the_basis_is_orthonormal_and_sums_to_zero(n_mics):
+    found = basis(n_mics)
+    torch.testing.assert_close(found @ found.T, torch.eye(n_mics - 1), atol=1e-6, rtol=0)
+    assert float(found.sum(dim=1).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("size", [3, 4, 7])
+def test_squares_multiply_like_the_matrices(size):
+    """(C' |u* y|^2 - 1) / (C' - 1), which is 1 for the same and 0 on average."""
+    draw = torch.Generator().manual_seed(0)
+    one, other = torch.randn(2, 50, size, 2, generator=draw)
+    u, y = (torch.nn.functional.normalize(torch.view_as_complex(v)) for v in (one, other))
+    left, right = squares(u), squares(y)
+    real = (left * right.conj()).real.sum(dim=1) / left.shape[1]
+    wanted = (size * (u.conj() * y).sum(dim=1).abs().square() - 1) / (size - 1)
+    torch.testing.assert_close(real, wanted)
+    same = (left * left.conj()).real.sum(dim=1) / left.shape[1]
+    torch.testing.assert_close(same, torch.ones(50))
+
+
+@pytest.mark.parametrize("spec", ARRAYS)
+def test_what_is_alike_leaves_no_trace(spec):
+    array = parse_array(spec)
+    seen = Differences(array.positions, GRID, RATE, FEATURES.n_fft, "cpu")
+    clean, mixed = wave(array, 50.0), wave(array, 50.0) + 30 * alike(array)
+    one, both = seen(spectrum_of(clean)), seen(spectrum_of(mixed))
+    audible = seen.power(spectrum_of(clean))[0] > 1e-2
+    assert float((one - both).abs().amax(dim=1)[0][audible].median()) < 1e-2
+    found, wanted = (float(seen.power(spectrum_of(s)).sum()) for s in (mixed, clean))
+    assert found == pytest.approx(wanted, rel=1e-3)
+
+
+def test_a_wave_agrees_as_far_as_its_differences_are_heard():
+    array = parse_array("square:0.12")
+    seen = Differences(array.positions, GRID, RATE, FEATURES.n_fft, "cpu")
+    summed = seen.weighted(spectrum_of(wave(array, 50.0)), torch.ones(1, 51, 513))
+    ours = seen.respond(summed)[0]
+    assert GRID[int(ours.argmax())] == 50
+    assert float(ours.max()) == pytest.approx(51 * float(seen.gain.sum()), rel=0.02)
+    assert float(seen.gain[3]) < 0.01 < 0.9 < float(seen.gain[100:].min())
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 45.0, 160.0])
+def test_what_differences_lack_of_a_waves_power_is_made_up_for(azimuth):
+    """At 230 to 780 Hz, where they hold between a tenth and a half of it."""
+    array = parse_array("square:0.12")
+    seen = Differences(array.positions, GRID, RATE, FEATURES.n_fft, "cpu")
+    spectrum = spectrum_of(wave(array, azimuth))
+    share = (seen.power(spectrum) / reference_power(spectrum))[0, :, 15:50]
+    assert 0.7 < float(share.median()) < 1.05
+
+
+@pytest.mark.parametrize("spec", ARRAYS)
+@pytest.mark.parametrize("azimuth", [-170.0, -33.0, 70.0])
+def test_a_wave_is_found_below_something_alike_ten_times_as_strong(spec, azimuth):
+    array = parse_array(spec)
+    steering, left, blocks = looked_at(spec, wave(array, azimuth) + 10 * alike(array))
+    assert isinstance(steering, BesideAlike)
+    response = steering.response(blocks, torch.ones(1, *left.shape))[0]
+    assert away(GRID[int(response.argmax())], azimuth) <= 1.0
+    assert float(response.max()) > 0.5
+
+
+@pytest.mark.parametrize("spec", ["circular:3:0.04", "circular:12:0.1", "linear:4:0.05"])
+def test_other_arrays_go_on_by_phase(spec):
+    array = parse_array(spec)
+    assert not isinstance(looked_at(spec, wave(array, 20.0) + alike(array))[0], BesideAlike)
+
+
+@pytest.mark.parametrize(("n_mics", "can"), [(3, False), (4, True), (8, True), (9, False)])
+def test_how_many_microphones_can_do_without_their_mean(n_mics, can):
+    assert can_centre(n_mics) is can
+
+
+def test_waves_and_noise_alone_are_looked_at_by_phase():
+    array = parse_array("square:0.12")
+    rng = np.random.default_rng(5)
+    hiss = torch.from_numpy(rng.standard_normal((4, RATE))).float()
+    for signal in (wave(array, 20.0) + wave(array, -100.0, seed=3), hiss, 0 * hiss):
+        assert not isinstance(looked_at("square:0.12", signal)[0], BesideAlike)
+
+
+def test_nothing_but_what_is_alike_is_looked_at_by_phase():
+    """Of its differences rounding is left, which points somewhere."""
+    array = parse_array("square:0.12")
+    assert not isinstance(looked_at("square:0.12", alike(array))[0], BesideAlike)
+
+
+def test_a_cell_counts_as_far_as_its_power_is_not_alike():
+    array = parse_array("square:0.12")
+    signal = wave(array, 70.0)
+    signal[:, RATE // 2 :] += 3 * alike(array)[:, RATE // 2 :]
+    _, left, _ = looked_at("square:0.12", signal)
+    high = left[:, FEATURES.n_mels // 2 :]
+    assert float(high[: len(left) // 2 - 2].mean()) > 0.75
+    assert float(high[len(left) // 2 + 2 :].mean()) < 0.25
+
+
+def test_frames_add_up_to_the_response_of_the_whole():
+    array = parse_array("square:0.12")
+    signal = wave(array, 70.0) + 3 * alike(array)
+    steering, left, blocks = looked_at("square:0.12", signal)
+    whole = steering.response(blocks, torch.ones(1, *left.shape))[0]
+    spectrum = torch.cat(blocks, dim=2)
+    bins = (steering.bands.sum(dim=1) > 0).float().expand(spectrum.shape[2], -1)
+    frames = torch.arange(spectrum.shape[2]) // 10
+    found, mass = steering.by_frame(spectrum, bins, frames, 1)
+    torch.testing.assert_close(found.sum(dim=0) / mass.sum(), whole, atol=1e-3, rtol=1e-2)
+    coarse, _ = steering.by_frame(spectrum, bins, frames, 4)
+    torch.testing.assert_close(coarse, found[:, ::4])
+
+
+def test_agreement_and_beginnings_point_to_the_wave():
+    array = parse_array("square:0.12")
+    signal = wave(array, 72.0) + 3 * alike(array)
+    steering, _, blocks = looked_at("square:0.12", signal)
+    cells = steering.agreement(blocks, [252, 72, 342])
+    assert cells.shape == (-(-51 // FEATURES.mel_pool), FEATURES.n_mels, 3)
+    assert (
+        float(cells[:, 32:, 0].mean()) > 0.8 > 0.3 > float(cells[:, 32:, 1:].mean(dim=(0, 1)).max())
+    )
+    signal[:, : RATE // 3] = 0
+    begun = steering.onsets(signal)[0]
+    assert GRID[::4][int(begun.argmax())] == 72
