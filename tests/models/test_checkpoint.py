@@ -56,6 +56,16 @@ def test_files_from_before_the_last_column_go_on_as_they_were(saved, tmp_path):
     torch.testing.assert_close(place[[0, 1, 2, 3, 4, 5, 6, 8]], known)
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (10,), (9, 2), (8, 9)])
+def test_other_shapes_of_these_weights_are_damage(saved, tmp_path, shape):
+    path = saved[0]
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path) | {"readout.place": torch.zeros(shape)}, tmp_path / "bad", metadata)
+    with pytest.raises(CheckpointError, match="do not fit together"):
+        load_checkpoint(str(tmp_path / "bad"))
+
+
 def test_variances_beyond_half_precision_are_kept(saved, text_encoder):
     path, net, readout, _ = saved
     net.stem[1].running_var[0] = 1e5

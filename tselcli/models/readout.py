@@ -12,9 +12,10 @@ def log_sigmoid(logits: Tensor) -> Tensor:
 
 
 def widened(place: Tensor, size: int) -> Tensor:
-    """Give the weights of a file that knew fewer columns: 0 for those since, the offset last."""
-    more = max(0, size - len(place))
-    return torch.cat([place[:-1], place.new_zeros(more), place[-1:]])
+    """Give the weights of a file that knew one column less, 0 for it; others stay as they are."""
+    if place.shape != (size - 1,):
+        return place
+    return torch.cat([place[:-1], place.new_zeros(1), place[-1:]])
 
 
 class Readout(nn.Module):
