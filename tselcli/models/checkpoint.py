@@ -1,6 +1,6 @@
 """A model in one file that cannot run code: safetensors.
 
-    net.*      the mask network, float16
+    net.*      the mask network, float16; those of a committee in 8 bits, as `eight_bits` says
     readout.*  the learned readout, float32
     text.*     the compact text encoder and its vocabulary, where the model has that one
     metadata   format, recipe (YAML), figures (JSON), text_config (JSON) of the compact encoder,
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from tselcli.errors import CheckpointError, RecipeError
 from tselcli.models.committee import Committee
+from tselcli.models.eight_bits import restored, rounded
 from tselcli.models.encoders import CompactTextEncoder
 from tselcli.models.mask import MaskNet
 from tselcli.models.matching import Matching
@@ -35,7 +36,8 @@ from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
 
 FORMAT = "tsel-checkpoint-1"
-FIRST_MEMBER = "members.0."  # what the names of its weights begin with
+MEMBERS = "members."  # what the names of a committee's weights begin with
+FIRST_MEMBER = f"{MEMBERS}0."
 MAX_BYTES = 4_000_000_000
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -120,7 +122,9 @@ def save_checkpoint(
     """Write a checkpoint under a temporary name and rename it."""
     tensors, reading = packed(text)
     learnt = {k: v for k, v in net.state_dict().items() if not k.startswith("tutor.")}
-    tensors |= {f"net.{name}": stored(value) for name, value in learnt.items()}
+    kept = {f"net.{name}": stored(value) for name, value in learnt.items()}
+    members = {name: value for name, value in kept.items() if name.startswith(f"net.{MEMBERS}")}
+    tensors |= kept | rounded(members)
     tensors |= {
         f"readout.{name}": value.detach().cpu().float().contiguous()
         for name, value in readout.state_dict().items()
@@ -200,12 +204,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in names}
+            metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: cannot be read as safetensors; it is damaged, truncated or of another kind "
             f"({error})"
         ) from error
+    try:
+        return restored(tensors), metadata
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; it is damaged: train it again") from error
 
 
 def take_over(net: nn.Module, name_or_path: str) -> list[str]:
