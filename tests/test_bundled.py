@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 ASSETS = Path(__file__).parents[1] / "tselcli" / "assets"
 ABSENT = ("rain on a roof", "a clock ticking", "church bells", "someone types on a keyboard")
@@ -52,6 +54,17 @@ def test_the_demo_is_answered_right_without_a_socket(answers, query):
 
 def test_most_sounds_that_are_not_there_are_turned_down(answers):
     assert sum(not answers[query]["present"] for query in ABSENT) >= 3
+
+
+def test_a_sound_alike_in_all_channels_is_named(answers, tmp_path):
+    signal, rate = soundfile.read(ASSETS / "demo.flac", always_2d=True)
+    noise = np.random.default_rng(1).standard_normal(len(signal))[:, None]
+    soundfile.write(tmp_path / "hum.flac", 0.5 * signal + 0.1 * noise * signal.std(), rate)
+    done = tsel("localize", tmp_path / "hum.flac", *TRUTH, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        assert any("alike in all channels" in warning for warning in json.loads(line)["warnings"])
+    assert all("warnings" not in answer for answer in answers.values())
 
 
 def test_the_files_of_the_model_are_small():

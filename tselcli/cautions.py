@@ -40,3 +40,12 @@ def caution_about_line(azimuth_deg: float, array: MicArray) -> list[str]:
         return []
     mirrored = (2 * along - azimuth_deg + 180) % 360 - 180
     return [f"microphones in a line hear both sides alike: {mirrored:+.0f} degrees is as likely"]
+
+
+def caution_about_alike(past_alike: bool) -> list[str]:
+    """Say that a sound without a direction was looked past; it may be what was asked for."""
+    if not past_alike:
+        return []
+    return [
+        "a sound that is alike in all channels (hum, a commentary) has no direction: looked past"
+    ]

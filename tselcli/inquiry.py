@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tselcli.acoustics.geometry import MicArray
-from tselcli.cautions import caution_about_line, cautions_about_recording
+from tselcli.cautions import caution_about_alike, caution_about_line, cautions_about_recording
 from tselcli.console import progress_bar
 from tselcli.corpora.audio import read_audio
 from tselcli.corpora.recording import BLOCK_S, Recording
@@ -155,6 +155,7 @@ def _record(
     if answer.track is not None:
         record["trajectory"] = _trajectory(answer.track, wanted.start_s)
     warnings = [*common, *caution_about_line(answer.azimuth_deg, wanted.array)]
+    warnings += caution_about_alike(answer.past_alike)
     if warnings:
         record["warnings"] = warnings
     return record

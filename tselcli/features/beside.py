@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tselcli.features.alike import directed
 from tselcli.features.centred import Differences
-from tselcli.features.directions import agreement, cell_agreement
+from tselcli.features.directions import agreement, beam_agreement, cell_agreement
 from tselcli.features.gcc import phases
 from tselcli.features.precedence import count_onsets, listening_window
 from tselcli.features.srp import weighted_cross
@@ -88,12 +88,12 @@ class BesideAlike:
 
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """As `Steering.agreement`, in [-1, 1]."""
-        turning, table = self.by_phase.table.turning[indices], self.left.table[indices]
+        turning = self.by_phase.table.turning[indices]
         bands, cells = spread_share(self.bands), []
         for part in spectra:
             share = self._directed(part)[..., None]
             turned = agreement(phases(part)[0], turning, bands, self.pool)
-            left = cell_agreement(self.left(part)[0], table, bands, self.pool)
+            left = beam_agreement(*self.left.few(part, indices), bands, self.pool)
             cells.append(share * turned + (1 - share) * left)
         return torch.cat(cells)
 

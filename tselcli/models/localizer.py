@@ -54,6 +54,7 @@ class Answer:
         posterior: over AZIMUTHS, sums to 1, (A,).
         track: where it is in every 100 ms, if that was asked.
         mask: which points of the log-mel picture are of it, if that was asked.
+        past_alike: whether a sound that is alike in all channels was looked past.
     """
 
     query: str
@@ -64,6 +65,7 @@ class Answer:
     posterior: npt.NDArray[Any]
     track: Track | None = None
     mask: CellMask | None = None
+    past_alike: bool = False
 
     @property
     def present(self) -> bool | None:
@@ -171,8 +173,8 @@ class Localizer:
         of the sound, from :func:`tselcli.models.estimate.open_estimate`, stands for the network;
         the one query is then but a name.
         """
-        steering = self.steering(array)
-        reference = steering.reference(audio)
+        usual = self.steering(array)
+        reference = usual.reference(audio)
         picture = self.picture(reference)
         if estimate is None:
             matched = self.match(picture, queries)
@@ -180,8 +182,8 @@ class Localizer:
             logits = estimate_logits(self, reference, estimate)
             odds = self.checkpoint.net.presence_logits(logits, picture, None)[0]
             matched = Matched(logits, odds)
-        steering, new = self._beside_alike(audio, picture, steering)
-        answers = []
+        steering, new = self._beside_alike(audio, picture, usual)
+        past_alike, answers = steering is not usual, []
         for some in query_groups(len(queries), picture):
             heard = Heard(audio, picture, matched.some(some), new, steering)
             choices = choose(self, heard)
@@ -194,7 +196,8 @@ class Localizer:
                 cells = cell_mask(matched.logits[0, q], picture[0], self.features) if mask else None
                 chance, more = there[q - some.start], tuple(peaks[1:])
                 found = Answer(queries[q], *peaks[0], chance, more, chosen.posterior)
-                answers.append(replace(found, track=followed, mask=cells))
+                found = replace(found, track=followed, mask=cells, past_alike=past_alike)
+                answers.append(found)
         return answers
 
     @torch.no_grad()
