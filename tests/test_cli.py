@@ -294,7 +294,9 @@ def test_lessons_passes_its_arguments_on(spy, tmp_path):
     result = tsel("lessons", "yamnet.tflite", out, "--corpus", "c", "--size", 8, "--jobs", 1)
     recipe = load_recipe("mask", ["corpus.source=c"])
     wanted = {"teacher": Path("yamnet.tflite"), "out": out, "recipe": recipe, "size": 8, "jobs": 1}
-    assert calls == [wanted]
+    assert calls == [wanted | {"classes": None}]
+    tsel("lessons", "yamnet.tflite", out, "--classes", "classes.csv")
+    assert calls[1]["classes"] == Path("classes.csv")
     assert result.stdout == '{"clips": 3}\n'
 
 

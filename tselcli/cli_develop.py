@@ -21,7 +21,9 @@ DEVELOPERS = "For developers"
 ADAPT_EXAMPLES = examples("tsel adapt runs/mine better.safetensors --captions paraphrases.csv")
 CALIBRATE_EXAMPLES = examples("tsel calibrate runs/mine better.safetensors --corpus DIR")
 JOIN_EXAMPLES = examples("tsel join runs/first runs/second both.safetensors")
-LESSONS_EXAMPLES = examples("tsel lessons yamnet.tflite lessons.safetensors --corpus DIR")
+LESSONS_EXAMPLES = examples(
+    "tsel lessons yamnet.tflite lessons.safetensors --corpus DIR --classes yamnet_class_map.csv"
+)
 DISTILL_EXAMPLES = examples("tsel distill encoder.safetensors --captions captions.csv")
 
 
@@ -133,6 +135,9 @@ def lessons(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
     recipe: Annotated[str, typer.Option(help="Its corpus and rooms.")] = "mask",
     corpus: CorpusOption = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="CSV of its classes' names, in display_name.")
+    ] = None,
     size: Annotated[int, typer.Option(min=1, max=1024, help="Numbers per clip.")] = 192,
     jobs: JobsOption = ALL_CORES,
     overrides: Overrides = None,
@@ -141,6 +146,11 @@ def lessons(
     from tselcli.commands.lessons import lessons
 
     figures = lessons(
-        teacher, out, recipe=read_recipe(recipe, overrides, corpus), size=size, jobs=jobs
+        teacher,
+        out,
+        recipe=read_recipe(recipe, overrides, corpus),
+        classes=classes,
+        size=size,
+        jobs=jobs,
     )
     print_json(figures)

@@ -23,7 +23,7 @@ from tselcli.models.checkpoint import (
     save_checkpoint,
     take_over,
 )
-from tselcli.models.lessons import load_lessons
+from tselcli.models.lessons import Lessons, load_lessons
 from tselcli.models.localizer import Localizer
 from tselcli.models.matching import Matching
 from tselcli.models.mixer import Mixer, Stems
@@ -65,25 +65,27 @@ class MaskTask:
         self.recipe, self.trials, self.device = recipe, trials, device
         self.text = text
         lessons = _lessons(recipe, stems)
-        size = len(next(iter(lessons.values()), ()))
+        size = len(next(iter(lessons.vectors.values()), ()))
         self.net: nn.Module = build_net(recipe, text.dim, size).to(device)
         if recipe.train.start is not None:
             take_over(self.net, recipe.train.start)
-        if lessons:
-            self.parts = (*self.parts, "lesson")
+        self.parts += ("lesson",) * bool(lessons.vectors) + ("classes",) * bool(lessons.names)
         self.readout = Readout(recipe.features.n_mels).to(device)
         captions = sorted({caption for stem in stems for caption in stem.clip.captions})
         table = caption_table(self.text, captions, default_cache())
+        self.names = self.text.encode(lessons.names).to(device) if lessons.names else None
         seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
         rng = np.random.default_rng(seed)
         batch = recipe.train.batch_size
-        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, batch, lessons)
+        taught = dict(lessons.vectors), dict(lessons.odds)
+        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, batch, *taught)
         self.rank = rank
 
     def loss(self, net: nn.Module) -> tuple[Tensor, dict[str, float]]:
         """Compute the loss of a new batch of mixtures, and its terms."""
         assert isinstance(net, Matching)
-        return batch_loss(net, self.mixer.batch().to(self.device), self.recipe.mixing)
+        batch = self.mixer.batch().to(self.device)
+        return batch_loss(net, batch, self.recipe.mixing, self.names)
 
     def figures(self, net: nn.Module) -> dict[str, float]:
         """Judge a network on the validation scenes."""
@@ -159,24 +161,26 @@ def caption_table(
     return table
 
 
-def _lessons(recipe: Recipe, stems: Stems) -> dict[str, Tensor]:
+def _lessons(recipe: Recipe, stems: Stems) -> Lessons:
     """Find what the teacher made of the clips, by id; empty without a teacher.
 
     Raises:
         DataError: the teacher has heard none of them.
     """
     if recipe.mixing.teacher is None:
-        return {}
+        return Lessons({}, {}, ())
     known = load_lessons(Path(recipe.mixing.teacher))
     clips = {stem.clip.id: stem.clip for stem in stems}
     digests = {name: file_digest(clip) for name, clip in clips.items()}
-    found = {name: known[digest] for name, digest in digests.items() if digest in known}
-    if not found:
+    digests = {name: digest for name, digest in digests.items() if digest in known.vectors}
+    if not digests:
         raise DataError(
             f"{recipe.mixing.teacher}: knows none of the {len(clips)} training clips; "
             "make it anew with `tsel lessons` from this corpus"
         )
-    return found
+    vectors = {name: known.vectors[digest] for name, digest in digests.items()}
+    odds = {name: known.odds[digest] for name, digest in digests.items() if known.names}
+    return Lessons(vectors, odds, known.names)
 
 
 def validate(localizer: Any, trials: Iterable[Trial]) -> dict[str, float]:

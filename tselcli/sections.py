@@ -271,6 +271,7 @@ class MixingRecipe(Section):
     stripes: int = Field(default=0, ge=0)  # of time, and of frequency, that are blanked
     teacher: str | None = None  # a file of `tsel lessons`: what a teacher makes of each clip
     teacher_weight: float = Field(default=1.0, ge=0)
+    classes_weight: float = Field(default=0.5, ge=0)  # of what it says of each class by name
     choice_weight: float = Field(default=0.5, ge=0)
     presence_weight: float = Field(default=0.1, ge=0)
 

@@ -4,10 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tselcli.commands.lessons import lessons, log_mel_frames
+from tselcli.commands.lessons import above_usual, class_names, lessons, log_mel_frames
 from tselcli.errors import DataError
 from tselcli.models.lessons import load_lessons
 from tselcli.recipe import load_recipe
+
+CLASSES = "yamnet_class_map.csv"
 
 
 def test_a_tone_lies_in_its_band_and_ten_times_the_sound_adds_a_log():
@@ -53,10 +55,42 @@ def test_the_teacher_hears_bells_apart_from_rain(tmp_path):
     table.write_text("\n".join(["file,label,caption,split", *rows]), encoding="utf-8")
     recipe = load_recipe("tiny", [f"corpus.source={table}"])
     out = tmp_path / "lessons.safetensors"
-    assert lessons(teacher, out, recipe=recipe, size=4, jobs=1) == {"clips": 6, "unreadable": 0}
-    known = np.stack([lesson.numpy() for lesson in load_lessons(out).values()])
+    told = lessons(
+        teacher, out, recipe=recipe, classes=shared / "teacher" / CLASSES, size=4, jobs=1
+    )
+    assert told == {"clips": 6, "unreadable": 0}
+    found = load_lessons(out)
+    known = np.stack([lesson.numpy() for lesson in found.vectors.values()])
     alike = known @ known.T
     assert alike[0, 1:3].min() > 0 > alike[0, 3:].max()
+    odds = np.stack([row.numpy() for row in found.odds.values()])
+    np.testing.assert_allclose(odds.mean(axis=0), 0, atol=0.02)
+    bells, rain = (odds[:, found.names.index(name)] for name in ("Church bell", "Rain"))
+    assert bells[:3].min() > 0 > bells[3:].max()
+    assert rain[3:].min() > 0 > rain[:3].max()
+
+
+def test_what_every_recording_has_is_nothing_unusual():
+    odds = np.array([[9.0, 1.0], [9.0, -1.0]], dtype=np.float32)
+    assert above_usual(odds).tolist() == [[0.0, 1.0], [0.0, -1.0]]
+
+
+@pytest.mark.parametrize("between", [",", "\t"])
+def test_classes_are_named_in_their_order(tmp_path, between):
+    table = tmp_path / "classes.csv"
+    rows = [["index", "mid", "display_name"], ["0", "/m/1", "Speech"], ["1", "/m/2", "Dog"]]
+    table.write_text("\n".join(between.join(row) for row in rows), encoding="utf-8")
+    assert class_names(table, 2) == ["Speech", "Dog"]
+    with pytest.raises(DataError, match="names 2 classes instead of the teacher's 521"):
+        class_names(table, 521)
+
+
+def test_what_names_no_classes_is_one_line(tmp_path):
+    table = tmp_path / "classes.csv"
+    table.write_text("a,b\n1,2\n", encoding="utf-8")
+    for path in (table, tmp_path / "none.csv"):
+        with pytest.raises(DataError, match="not a CSV with a column display_name"):
+            class_names(path, 1)
 
 
 def write(path, sound):

@@ -24,8 +24,22 @@ def test_lessons_come_back_by_digest(tmp_path):
     lessons = whitened(np.random.default_rng(1).standard_normal((5, 8)).astype(np.float32), 4)
     save_lessons(tmp_path / "lessons.safetensors", list("abcde"), lessons)
     known = load_lessons(tmp_path / "lessons.safetensors")
-    assert list(known) == list("abcde")
-    torch.testing.assert_close(known["c"], torch.from_numpy(lessons[2]), atol=1e-3, rtol=0)
+    assert list(known.vectors) == list("abcde")
+    torch.testing.assert_close(known.vectors["c"], torch.from_numpy(lessons[2]), atol=1e-3, rtol=0)
+    assert known.odds == {}
+    assert known.names == ()
+
+
+def test_what_a_teacher_makes_of_its_classes_comes_back(tmp_path):
+    odds = np.array([[1.5, -2.0, 0.0], [0.0, 0.5, 9.0]], dtype=np.float32)
+    path = tmp_path / "lessons.safetensors"
+    save_lessons(path, ["a", "b"], np.eye(2, dtype=np.float32), odds, ["Bark", "Rain", "Bell, big"])
+    known = load_lessons(path)
+    assert known.names == ("Bark", "Rain", "Bell, big")
+    assert known.odds["b"].tolist() == [0.0, 0.5, 9.0]
+    save_lessons(path, ["a", "b"], np.eye(2, dtype=np.float32), odds, ["Bark", "Rain"])
+    with pytest.raises(CheckpointError, match=r"holds no lessons .*2 names of other classes"):
+        load_lessons(path)
 
 
 def test_what_holds_no_lessons_is_one_line(tmp_path):

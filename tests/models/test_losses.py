@@ -5,9 +5,11 @@ import torch
 
 from tselcli.models.losses import (
     ABSENT,
+    SOFT,
     UNDECIDED,
     audible,
     choice_loss,
+    class_loss,
     lesson_loss,
     mask_loss,
     pooled_sources,
@@ -107,3 +109,15 @@ def test_lessons_count_where_there_are_some_and_they_can_be_heard():
     heard = torch.tensor([[True, False, True]])
     assert float(lesson_loss(told, lessons, heard)) == pytest.approx(0.0)
     assert float(lesson_loss(told, torch.zeros(1, 3, 2), heard)) == 0.0
+
+
+def test_classes_are_told_when_softened_chances_agree():
+    odds = torch.tensor([[[6.0, 0.0, -3.0], [1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]])
+    everyone = torch.tensor([[True, True, True]])
+    assert float(class_loss(odds / SOFT + 7, odds, everyone)) == pytest.approx(0.0, abs=1e-6)
+    equal = torch.zeros(1, 3, 3)
+    chances = torch.softmax(odds[0, 0] / SOFT, -1)
+    apart = float((chances * (3 * chances).log()).sum())
+    first = torch.tensor([[True, False, True]])
+    assert float(class_loss(equal, odds, first)) == pytest.approx(apart, rel=1e-5)
+    assert float(class_loss(equal, torch.zeros(1, 3, 3), everyone)) == 0.0

@@ -159,6 +159,7 @@ def test_stripes_blank_time_and_frequency_of_the_picture_alone():
 def test_lessons_stand_beside_their_sources():
     machine = mixer()
     machine.lessons = {f"id of {label}": torch.eye(3)[k] for k, label in enumerate(("dog", "rain"))}
+    machine.odds = {name: 2 - lesson[:2] for name, lesson in machine.lessons.items()}
     chosen, *_ = mixer().mixtures()
     batch = machine.batch()
     for b, members in enumerate(chosen):
@@ -166,3 +167,5 @@ def test_lessons_stand_beside_their_sources():
             name = machine.stems[index].clip.id
             wanted = machine.lessons.get(name, torch.zeros(3))
             torch.testing.assert_close(batch.lessons[b, s], wanted)
+            wanted = machine.odds.get(name, torch.zeros(2))
+            torch.testing.assert_close(batch.odds[b, s], wanted)

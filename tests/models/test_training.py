@@ -61,7 +61,9 @@ def scene_batch():
     ratios[:, 1, :, 8:] = 1
     text = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
     owner = torch.tensor([[0, 1, -1]] * 4)
-    return Batch(picture, ratios, text, owner, torch.arange(3).expand(4, 3), torch.zeros(4, 2, 0))
+    odds = torch.tensor([[3.0, 0.0, -1.0, 1.0], [-2.0, 0.0, 4.0, 2.0]]).expand(4, 2, 4)
+    asked = torch.arange(3).expand(4, 3)
+    return Batch(picture, ratios, text, owner, asked, torch.zeros(4, 2, 0), odds)
 
 
 def test_the_network_overfits_one_batch():
@@ -77,6 +79,23 @@ def test_the_network_overfits_one_batch():
     assert parts["mask"] < 0.1
     assert parts["choice"] < 0.05
     assert parts["presence"] < 0.1
+
+
+def test_the_network_learns_what_a_teacher_makes_of_classes_that_nobody_named():
+    torch.manual_seed(0)
+    net = MaskNet(n_mels=16, text_dim=8, width=8, levels=2, embed_dim=16, dropout=0.0)
+    names = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    batch, rules = scene_batch(), MixingRecipe(classes_weight=2.0)
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(60):
+        loss, parts = batch_loss(net, batch, rules, names)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert parts["classes"] < 0.02
+    _, with_classes = batch_loss(net.eval(), batch, rules, names)
+    _, fewer = batch_loss(net, batch, rules)
+    assert with_classes.keys() - fewer.keys() == {"classes"}
 
 
 def evidence_of(sure, loud, points_right):

@@ -3,9 +3,11 @@
 The teacher is YAMNet (M. Plakal and D. Ellis), a classifier of AudioSet, as a TensorFlow Lite
 file that takes log-mel patches of 0.96 s. What it makes of every clip, as recorded and in two
 rooms, is averaged; the network in training learns to tell it from a mixture
-(``mixing.teacher``). The teacher is not needed afterwards, and no part of it is in the model.
+(``mixing.teacher``), and how likely each of the teacher's classes is, from its name. The teacher
+is not needed afterwards, and no part of it is in the model.
 """
 
+import csv
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -38,7 +40,13 @@ SILENT_DB = -40.0
 
 
 def lessons(
-    teacher: Path, out: Path, *, recipe: Recipe, size: int = 192, jobs: int = 2
+    teacher: Path,
+    out: Path,
+    *,
+    recipe: Recipe,
+    classes: Path | None = None,
+    size: int = 192,
+    jobs: int = 2,
 ) -> dict[str, Any]:
     """Write what a teacher makes of the training clips of a recipe's corpus.
 
@@ -46,6 +54,7 @@ def lessons(
         teacher: YAMNet as a TensorFlow Lite file: patches (1, 96, 64) in, 521 scores out.
         out: safetensors file to write.
         recipe: whose corpus and rooms.
+        classes: CSV, or with tabs, that names the teacher's classes in order, in display_name.
         size: directions to keep of the embedding's 1024.
         jobs: processes.
 
@@ -56,7 +65,8 @@ def lessons(
         DataError: the teacher cannot be used, or no clip can be read.
         RecipeError: the interpreter is not installed.
     """
-    _open(teacher)  # refuse it before any work
+    layer = class_layer(_open(teacher), teacher)  # refuse it before any work
+    names = class_names(classes, len(layer[1])) if classes else []
     clips = {file_digest(clip): clip for clip in corpus_of(recipe, "train").clips}
     bank = bank_of(recipe.scene)
     rooms = [room_rirs(recipe, bank, number) for number in range(ROOMS)]
@@ -69,8 +79,58 @@ def lessons(
             advance()
     if not heard:
         raise DataError(f"{recipe.corpus.source}: no clip can be read; check the corpus")
-    save_lessons(out, list(heard), whitened(np.stack(list(heard.values())), size))
+    embeddings = np.stack(list(heard.values()))
+    odds = above_usual(embeddings @ layer[0].T + layer[1]) if names else None
+    save_lessons(out, list(heard), whitened(embeddings, size), odds, names)
     return {"clips": len(heard), "unreadable": len(clips) - len(heard)}
+
+
+def above_usual(odds: Vectors) -> Vectors:
+    """Say by how much more than usual the log-odds (R, N) of recordings are, class by class.
+
+    Else music and speech, which the teacher hears everywhere, would fit every sound.
+    """
+    return np.asarray(odds - odds.mean(axis=0), dtype=np.float32)
+
+
+def class_names(table: Path, count: int) -> list[str]:
+    """Read what the teacher's classes are called.
+
+    Raises:
+        DataError: the table cannot be read, or names another number of classes.
+    """
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            between = "\t" if "\t" in file.readline() else ","
+            file.seek(0)
+            names = [row["display_name"] for row in csv.DictReader(file, delimiter=between)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise DataError(f"{table}: not a CSV with a column display_name ({error})") from error
+    if len(names) != count:
+        raise DataError(f"{table}: names {len(names)} classes instead of the teacher's {count}")
+    return names
+
+
+def class_layer(interpreter: Any, teacher: Path) -> tuple[Vectors, Vectors]:
+    """Read how the teacher goes from its embedding to log-odds: matrix (521, 1024), offset (521,).
+
+    Raises:
+        DataError: it does not do so in one step.
+    """
+    details = interpreter.get_tensor_details()
+    of = {tuple(one["shape"]): one for one in details}
+    matrix = next((one for shape, one in of.items() if shape[1:] == (EMBEDDING,)), None)
+    offset = matrix and next(
+        (one for one in details if tuple(one["shape"]) == (matrix["shape"][0],)), None
+    )
+    if matrix is None or offset is None:
+        raise DataError(f"{teacher}: no layer of classes behind the embedding; not YAMNet")
+    parts = []
+    for one in (matrix, offset):
+        scale, zero = one["quantization"]
+        whole = interpreter.get_tensor(one["index"]).astype(np.float32)
+        parts.append(np.asarray((whole - zero) * scale, dtype=np.float32))
+    return parts[0], parts[1]
 
 
 def log_mel_frames(sound: npt.NDArray[Any]) -> Vectors:

@@ -2,11 +2,13 @@
 
 A large sound classifier knows which recordings are alike, beyond their labels. Its embeddings
 are whitened, so that every direction in which recordings differ counts, and kept by the digest
-of the recording, so that a corpus may grow, move and change its names.
+of the recording, so that a corpus may grow, move and change its names. It also has names for many
+kinds of sound, and says of every recording how likely each is, those that nobody gave it as well.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,22 @@ FORMAT = "tsel-lessons/1"
 Vectors = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher makes of recordings, by their digests.
+
+    Attributes:
+        vectors: unit vectors (E,).
+        odds: how much likelier than usual each class is, log-odds (N,); empty where the teacher
+            was not asked.
+        names: of the classes (N).
+    """
+
+    vectors: Mapping[str, Tensor]
+    odds: Mapping[str, Tensor]
+    names: tuple[str, ...]
+
+
 def whitened(embeddings: Vectors, size: int) -> Vectors:
     """Turn embeddings (N, E) into unit vectors (N, size) along their principal directions.
 
@@ -38,15 +56,32 @@ def whitened(embeddings: Vectors, size: int) -> Vectors:
     return np.asarray(scaled / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
-def save_lessons(path: Path, digests: Sequence[str], lessons: Vectors) -> None:
-    """Write lessons (N, E) under the digests of their recordings (N)."""
+def save_lessons(
+    path: Path,
+    digests: Sequence[str],
+    lessons: Vectors,
+    odds: Vectors | None = None,
+    names: Sequence[str] = (),
+) -> None:
+    """Write lessons (R, E) under the digests of their recordings (R).
+
+    Args:
+        path: safetensors file.
+        digests: of the recordings.
+        lessons: unit vectors.
+        odds: of every class (R, N), if the teacher was asked.
+        names: of the classes.
+    """
     tensors = {"lessons": torch.from_numpy(lessons).half()}
     metadata = {"format": FORMAT, "digests": json.dumps(list(digests))}
+    if odds is not None:
+        tensors["odds"] = torch.from_numpy(odds).half()
+        metadata["names"] = json.dumps(list(names))
     write_bytes_atomically(path, save(tensors, metadata))
 
 
-def load_lessons(path: Path) -> Mapping[str, Tensor]:
-    """Read what :func:`save_lessons` wrote: digest to unit vector (E,).
+def load_lessons(path: Path) -> Lessons:
+    """Read what :func:`save_lessons` wrote.
 
     Raises:
         CheckpointError: missing, damaged, or a file of another kind.
@@ -56,8 +91,13 @@ def load_lessons(path: Path) -> Mapping[str, Tensor]:
     tensors, metadata = read_tensors(path)
     try:
         digests: list[Any] = json.loads(metadata["digests"])
-        return dict(zip(digests, tensors["lessons"].float(), strict=True))
-    except (KeyError, ValueError) as error:
+        vectors = dict(zip(digests, tensors["lessons"].float(), strict=True))
+        names = tuple(str(name) for name in json.loads(metadata.get("names", "[]")))
+        odds = dict(zip(digests, tensors["odds"].float(), strict=True)) if names else {}
+        if any(len(row) != len(names) for row in odds.values()):
+            raise ValueError(f"{len(names)} names of other classes")
+        return Lessons(vectors, odds, names)
+    except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path}: holds no lessons ({error!r}); see `tsel lessons`"
         ) from error

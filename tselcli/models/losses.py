@@ -14,6 +14,7 @@ from torch.nn import functional
 
 ABSENT = -1
 UNDECIDED = -2
+SOFT = 1.5  # a teacher's chances are softened by this much
 
 
 def audible(picture: Tensor) -> Tensor:
@@ -110,6 +111,26 @@ def lesson_loss(told: Tensor, lessons: Tensor, heard: Tensor) -> Tensor:
     """
     near = (functional.normalize(told, dim=-1) * lessons).sum(dim=-1)
     return _mean(1 - near, (lessons.any(dim=-1) & heard).to(near))
+
+
+def class_loss(score: Tensor, odds: Tensor, heard: Tensor) -> Tensor:
+    """Tell from sources what a teacher makes of them, class by class, through the classes' names.
+
+    The Kullback-Leibler divergence of softened chances (G. Hinton et al., "Distilling the
+    knowledge in a neural network", 2015): how unlikely the unlikely classes are tells what a
+    sound is like, of kinds as well that no recording is labelled with.
+
+    Args:
+        score: of every source for the name of every class (B, S, N).
+        odds: the teacher's log-odds (B, S, N); zeros where there are none.
+        heard: which sources can be heard (B, S).
+
+    Returns:
+        Scalar, in nats.
+    """
+    wanted = torch.log_softmax(odds / SOFT, dim=-1)
+    apart = wanted.exp() * (wanted - torch.log_softmax(score, dim=-1))
+    return _mean(apart.sum(dim=-1), (odds.any(dim=-1) & heard).to(score))
 
 
 def presence_loss(logits: Tensor, owner: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ once, mixtures are new at every step.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +63,7 @@ class Batch:
             its own sources, and absent ones.
         lessons: what a teacher makes of each source heard alone, unit vectors (B, S, E); zero
             where it was not asked.
+        odds: what it makes of every class, log-odds (B, S, N); likewise.
     """
 
     picture: Tensor
@@ -71,11 +72,11 @@ class Batch:
     owner: Tensor
     asked: Tensor
     lessons: Tensor
+    odds: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """Move all parts to a device."""
-        parts = (self.picture, self.ratios, self.text, self.owner, self.asked, self.lessons)
-        return Batch(*(part.to(device) for part in parts))
+        return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
 
 
 class Mixer:
@@ -90,9 +91,10 @@ class Mixer:
         rng: np.random.Generator,
         batch_size: int,
         lessons: dict[str, Tensor] | None = None,
+        odds: dict[str, Tensor] | None = None,
     ) -> None:
         self.stems = stems
-        self.lessons = lessons or {}
+        self.lessons, self.odds = lessons or {}, odds or {}
         self.text = text
         self.recipe = recipe
         self.rng = rng
@@ -120,7 +122,8 @@ class Mixer:
         owner = self._owners(chosen, described)
         asked = self._asked(owner, self.recipe.sources[1])
         questions = torch.from_numpy(owner), torch.from_numpy(asked)
-        return Batch(self._striped(picture), ratios, text, *questions, self._lessons(chosen))
+        taught = self._taught(self.lessons, chosen), self._taught(self.odds, chosen)
+        return Batch(self._striped(picture), ratios, text, *questions, *taught)
 
     def mixtures(self) -> tuple[list[list[int]], Tensor, Tensor]:
         """Draw ``batch_size`` mixtures.
@@ -214,16 +217,16 @@ class Mixer:
                     part[start : start + wide] = 0
         return picture
 
-    def _lessons(self, chosen: list[list[int]]) -> Tensor:
+    def _taught(self, known: dict[str, Tensor], chosen: list[list[int]]) -> Tensor:
         """Look up what the teacher makes of the sources: (B, S, E)."""
-        size = len(next(iter(self.lessons.values()), ()))
-        lessons = torch.zeros(len(chosen), self.recipe.sources[1], size)
+        size = len(next(iter(known.values()), ()))
+        found = torch.zeros(len(chosen), self.recipe.sources[1], size)
         for b, members in enumerate(chosen):
             for s, index in enumerate(members):
-                lesson = self.lessons.get(self.stems[index].clip.id)
+                lesson = known.get(self.stems[index].clip.id)
                 if lesson is not None:
-                    lessons[b, s] = lesson
-        return lessons
+                    found[b, s] = lesson
+        return found
 
     def _hiss(self, total: Tensor) -> Tensor:
         """Draw stationary background noise, 10 to 60 dB below the mixture, of random slope."""

@@ -19,6 +19,7 @@ from tselcli.models.localizer import Localizer
 from tselcli.models.losses import (
     audible,
     choice_loss,
+    class_loss,
     lesson_loss,
     mask_loss,
     pooled_sources,
@@ -79,9 +80,16 @@ def learning_rate(recipe: TrainRecipe, step: int, progress: float) -> float:
 
 
 def batch_loss(
-    net: Matching, batch: Batch, recipe: MixingRecipe
+    net: Matching, batch: Batch, recipe: MixingRecipe, names: Tensor | None = None
 ) -> tuple[Tensor, dict[str, float]]:
-    """Compute the training loss of a batch and its parts, in nats."""
+    """Compute the training loss of a batch and its parts, in nats.
+
+    Args:
+        net: the network.
+        batch: mixtures.
+        recipe: weights of the parts.
+        names: text embeddings of the classes that a teacher knows (N, text_dim).
+    """
     cells = net.cells(batch.picture)
     loudness = audible(batch.picture)
     weight = coarse(loudness)
@@ -97,6 +105,9 @@ def batch_loss(
     if net.tutor is not None:
         parts["lesson"] = lesson_loss(net.tutor(sources), batch.lessons, heard)
         loss = loss + recipe.teacher_weight * parts["lesson"]
+    if names is not None:
+        parts["classes"] = class_loss(net.scores(sources, names), batch.odds, heard)
+        loss = loss + recipe.classes_weight * parts["classes"]
     return loss, {name: float(part.detach()) for name, part in parts.items()}
 
 
