@@ -65,8 +65,9 @@ def lessons(
         DataError: the teacher cannot be used, or no clip can be read.
         RecipeError: the interpreter is not installed.
     """
-    layer = class_layer(_open(teacher), teacher)  # refuse it before any work
-    names = class_names(classes, len(layer[1])) if classes else []
+    interpreter = _open(teacher)  # refuse it before any work
+    layer = class_layer(interpreter, teacher) if classes else None
+    names = class_names(classes, len(layer[1])) if classes and layer else []
     clips = {file_digest(clip): clip for clip in corpus_of(recipe, "train").clips}
     bank = bank_of(recipe.scene)
     rooms = [room_rirs(recipe, bank, number) for number in range(ROOMS)]
@@ -80,7 +81,7 @@ def lessons(
     if not heard:
         raise DataError(f"{recipe.corpus.source}: no clip can be read; check the corpus")
     embeddings = np.stack(list(heard.values()))
-    odds = above_usual(embeddings @ layer[0].T + layer[1]) if names else None
+    odds = above_usual(embeddings @ layer[0].T + layer[1]) if layer else None
     save_lessons(out, list(heard), whitened(embeddings, size), odds, names)
     return {"clips": len(heard), "unreadable": len(clips) - len(heard)}
 
@@ -125,12 +126,7 @@ def class_layer(interpreter: Any, teacher: Path) -> tuple[Vectors, Vectors]:
     )
     if matrix is None or offset is None:
         raise DataError(f"{teacher}: no layer of classes behind the embedding; not YAMNet")
-    parts = []
-    for one in (matrix, offset):
-        scale, zero = one["quantization"]
-        whole = interpreter.get_tensor(one["index"]).astype(np.float32)
-        parts.append(np.asarray((whole - zero) * scale, dtype=np.float32))
-    return parts[0], parts[1]
+    return _numbers(interpreter, matrix), _numbers(interpreter, offset)
 
 
 def log_mel_frames(sound: npt.NDArray[Any]) -> Vectors:
@@ -192,6 +188,13 @@ def _embedding(interpreter: Any) -> dict[str, Any] | None:
     return found[-1] if found else None
 
 
+def _numbers(interpreter: Any, details: dict[str, Any]) -> Vectors:
+    """Read a tensor, in 8 bits or not."""
+    scale, zero = details["quantization"]
+    raw = interpreter.get_tensor(details["index"]).astype(np.float32)
+    return np.asarray((raw - zero) * (scale or 1.0), dtype=np.float32)
+
+
 def _listen(
     teacher: Path,
     rooms: list[npt.NDArray[Any]],
@@ -224,12 +227,10 @@ def _embed(interpreter: Any, sound: npt.NDArray[Any]) -> Vectors:
     vectors, levels = [], []
     details = _embedding(interpreter)
     assert details is not None
-    scale, zero = details["quantization"]
     for start, patch in _patches(log_mel_frames(sound)):
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], patch[None])
         interpreter.invoke()
-        raw = interpreter.get_tensor(details["index"]).reshape(-1).astype(np.float32)
-        vectors.append((raw - zero) * scale)
+        vectors.append(_numbers(interpreter, details).reshape(-1))
         piece = sound[start * HOP : (start + PATCH) * HOP]
         levels.append(np.square(piece).mean() if len(piece) else 0.0)
     loudness = 10 * np.log10(np.array(levels) / max(levels) + 1e-9)
