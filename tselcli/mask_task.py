@@ -69,11 +69,15 @@ class MaskTask:
         self.net: nn.Module = build_net(recipe, text.dim, size).to(device)
         if recipe.train.start is not None:
             take_over(self.net, recipe.train.start)
-        self.parts += ("lesson",) * bool(lessons.vectors) + ("classes",) * bool(lessons.names)
+        if lessons.vectors:
+            self.parts = (*self.parts, "lesson")
+        if lessons.names:
+            self.parts = (*self.parts, "classes")
         self.readout = Readout(recipe.features.n_mels).to(device)
-        captions = sorted({caption for stem in stems for caption in stem.clip.captions})
-        table = caption_table(self.text, captions, default_cache())
-        self.names = self.text.encode(lessons.names).to(device) if lessons.names else None
+        captions = {caption for stem in stems for caption in stem.clip.captions}
+        table = caption_table(self.text, sorted(captions | {*lessons.names}), default_cache())
+        names = [table[name] for name in lessons.names]
+        self.names = torch.stack(names).to(device) if names else None
         seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
         rng = np.random.default_rng(seed)
         batch = recipe.train.batch_size

@@ -52,9 +52,8 @@ class RoomRecipe(Section):
     wall_margin_m: float = Field(default=0.5, gt=0)
     source_distance_min_m: float = Field(default=1.0, gt=0)
     source_height_m: PositiveRange = (0.5, 2.0)
-    max_order: int | None = Field(
-        default=None, ge=0, le=200
-    )  # None: as many reflections as the RT60 needs
+    # None: as many reflections as the RT60 needs
+    max_order: int | None = Field(default=None, ge=0, le=200)
     # How responses are computed. The first three follow every image source and agree to 1e-5:
     # by ourselves, by that package, on a GPU (sources at rest). diffuse-tail follows the early
     # ones and draws the rest as noise of the same decay: fastest.

@@ -69,6 +69,13 @@ def test_steps_without_their_matrix_are_refused(change):
         restored(there | change)
 
 
+def test_a_matrix_without_its_steps_is_refused():
+    there = rounded({"a": torch.randn(64, 64)})
+    del there["a.step"]
+    with pytest.raises(CheckpointError, match=r"a: a matrix in steps, but a\.step is not there"):
+        restored(there)
+
+
 def committee(tmp_path, text_encoder, members):
     rules = recipe_from_dict({"name": "test", "model": {"width": 16, "members": members}})
     torch.manual_seed(4)

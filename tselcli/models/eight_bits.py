@@ -41,9 +41,12 @@ def restored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give the matrices that ``rounded`` made, in single precision, and the rest as it is.
 
     Raises:
-        CheckpointError: steps that do not belong to a matrix of whole numbers.
+        CheckpointError: steps and matrices of whole numbers that do not belong together.
     """
     found = {name: value for name, value in tensors.items() if not name.endswith(STEP)}
+    for name, value in found.items():
+        if value.dtype == torch.int8 and name + STEP not in tensors:
+            raise CheckpointError(f"{name}: a matrix in steps, but {name}{STEP} is not there")
     for name in tensors.keys() - found.keys():
         matrix, step = found.get(name.removesuffix(STEP)), tensors[name]
         if matrix is None or matrix.dtype != torch.int8 or step.shape != matrix.shape[:1]:
