@@ -138,3 +138,30 @@ def text_encoder():
     pieces = special + letters + [f"##{letter}" for letter in letters]
     sizes = {"embed_dim": 8, "hidden": 16, "layers": 1, "heads": 2, "ffn": 16, "max_tokens": 32}
     return CompactTextEncoder(pieces, **sizes).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def write_loudness():
+    """Write a teacher that knows loud from quiet, as ONNX: sound (1, N) to two numbers, twice."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    def write(path, embedding=True, inputs=("sound",)):
+        nodes = [
+            helper.make_node("Mul", ["sound", inputs[-1]], ["square"]),
+            helper.make_node("ReduceMean", ["square", "axes"], ["loud"], keepdims=1),
+            helper.make_node("Neg", ["loud"], ["quiet"]),
+            helper.make_node("Concat", ["loud", "quiet"], ["odds"], axis=1),
+            helper.make_node("Identity", ["odds"], ["embedding"]),
+        ]
+        sounds = [
+            helper.make_tensor_value_info(one, TensorProto.FLOAT, ["B", "N"]) for one in inputs
+        ]
+        outputs = ["odds", "embedding"] if embedding else ["odds"]
+        told = [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in outputs]
+        axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+        graph = helper.make_graph(nodes, "loudness", sounds, told, [axes])
+        opset = helper.make_opsetid("", 18)
+        onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), str(path))
+
+    return write

@@ -49,7 +49,7 @@ ROOMS = [  # from top to bottom; an import leads to the same room or to a lower 
     ("cluster_worker",),
     ("processes",),
     ("shoeboxes",),
-    ("models",),
+    ("models", "teachers"),
     ("features", "frame_metrics", "certainty", "chance"),
     ("metrics",),
     ("cautions",),

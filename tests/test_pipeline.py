@@ -137,6 +137,25 @@ def test_a_run_that_cannot_begin_leaves_nothing(recipe, home, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_missing_teacher_is_told_before_any_room_is_computed(recipe, tmp_path, monkeypatch):
+    from tselcli.commands import train as command
+
+    monkeypatch.setattr(command, "fresh_stems", None)  # any use of it fails
+    mixing = recipe.mixing.model_copy(update={"teacher": str(tmp_path / "none.safetensors")})
+    with pytest.raises(CheckpointError, match=r"none\.safetensors: no such file; `tsel lessons`"):
+        train(recipe.model_copy(update={"mixing": mixing}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_half_precision_without_its_instructions_is_told(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    model = recipe.model.model_copy(update={"text_weights": str(tmp_path / "none.safetensors")})
+    half = recipe.train.model_copy(update={"precision": "bfloat16"})
+    with pytest.raises(CheckpointError):
+        train(recipe.model_copy(update={"model": model, "train": half}), tmp_path / "run")
+    assert "train.precision=bfloat16: this processor" in capsys.readouterr().err
+
+
 def test_a_second_run_needs_resume_or_another_folder(run, recipe):
     folder, _ = run
     with pytest.raises(RecipeError, match="holds a run already; add --resume"):

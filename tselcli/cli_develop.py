@@ -131,7 +131,9 @@ def distill(
 
 
 def lessons(
-    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="YAMNet, a .tflite file.")],
+    teacher: Annotated[
+        Path, typer.Argument(metavar="TEACHER", help="YAMNet.tflite, or a classifier as .onnx.")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The safetensors file to write.")],
     recipe: Annotated[str, typer.Option(help="Its corpus and rooms.")] = "mask",
     corpus: CorpusOption = None,
@@ -139,6 +141,11 @@ def lessons(
         Path | None, typer.Option(help="CSV of its classes' names, in display_name.")
     ] = None,
     size: Annotated[int, typer.Option(min=1, max=1024, help="Numbers per clip.")] = 192,
+    rate: Annotated[int, typer.Option(min=1, help="Of the sounds for .onnx, in Hz.")] = 32_000,
+    rooms: Annotated[int, typer.Option(min=0, help="In which each clip is heard, too.")] = 2,
+    beside: Annotated[
+        Path | None, typer.Option("--with", help="Lessons of another teacher, to be joined.")
+    ] = None,
     jobs: JobsOption = ALL_CORES,
     overrides: Overrides = None,
 ) -> None:
@@ -151,6 +158,9 @@ def lessons(
         recipe=read_recipe(recipe, overrides, corpus),
         classes=classes,
         size=size,
+        rate=rate,
+        rooms=rooms,
+        beside=beside,
         jobs=jobs,
     )
     print_json(figures)

@@ -4,30 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tselcli.commands.lessons import above_usual, class_names, lessons, log_mel_frames
+from tselcli.commands.lessons import above_usual, class_names, lessons
 from tselcli.errors import DataError
 from tselcli.models.lessons import load_lessons
 from tselcli.recipe import load_recipe
 
 CLASSES = "yamnet_class_map.csv"
-
-
-def test_a_tone_lies_in_its_band_and_ten_times_the_sound_adds_a_log():
-    time = np.arange(16_000) / 16_000
-    tone = np.sin(2 * np.pi * 1000 * time)
-    picture = log_mel_frames(tone)
-    assert picture.shape == (98, 64)
-    edges = np.linspace(*(1127 * np.log1p(np.array([125.0, 7500.0]) / 700)), 66)
-    wanted = np.abs(edges[1:-1] - 1127 * np.log1p(1000 / 700)).argmin()
-    assert set(picture.argmax(axis=1)) == {wanted}
-    louder = log_mel_frames(10 * tone)[50, wanted] - picture[50, wanted]
-    assert louder == pytest.approx(0.9908 * np.log(10), abs=1e-3)
-
-
-def test_silence_and_short_sounds_fill_one_patch():
-    silence = log_mel_frames(np.zeros(100))
-    assert silence.shape == (96, 64)
-    np.testing.assert_allclose(silence, np.log(0.001) * 0.9908 + 1.3994, rtol=1e-6)
 
 
 def test_what_is_no_model_is_one_line(tmp_path):
@@ -70,6 +52,32 @@ def test_the_teacher_hears_bells_apart_from_rain(tmp_path):
     assert rain[3:].min() > 0 > rain[:3].max()
 
 
+def test_a_classifier_in_onnx_teaches_beside_another(tmp_path, write_loudness):
+    pytest.importorskip("onnxruntime")
+    loud = np.sin(np.arange(3200)) * np.r_[np.ones(1600), np.zeros(1600)]
+    for name, sound in (("hum", np.sin(np.arange(3200))), ("tap", loud), ("mute", loud * 0)):
+        write(tmp_path / f"{name}.wav", sound)
+    rows = [f"{name}.wav,{name},{name},train" for name in ("hum", "tap", "mute")]
+    (tmp_path / "corpus.csv").write_text("\n".join(["file,label,caption,split", *rows]))
+    (tmp_path / "classes.csv").write_text("display_name\nLoud\nQuiet\n")
+    recipe = load_recipe("tiny", [f"corpus.source={tmp_path / 'corpus.csv'}"])
+    teacher, out = tmp_path / "teacher.onnx", tmp_path / "lessons.safetensors"
+    write_loudness(teacher)
+    sets = {"recipe": recipe, "classes": tmp_path / "classes.csv", "rate": 16_000, "jobs": 1}
+    assert lessons(teacher, out, **sets, rooms=0) == {"clips": 2, "unreadable": 1}
+    alone = load_lessons(out)
+    (hum, tap), names = (row.tolist() for row in alone.odds.values()), alone.names
+    assert names == ("Loud", "Quiet")
+    assert hum == pytest.approx([0.00625, -0.00625], abs=1e-4)  # a fifth of a second in one
+    assert tap == pytest.approx([-hum[0], -hum[1]], abs=1e-3)
+    lessons(teacher, out, **sets, beside=out)
+    joined = load_lessons(out)
+    assert joined.names == names
+    assert all(len(vector) == 4 for vector in joined.vectors.values())
+    (in_rooms, _) = (row.tolist() for row in joined.odds.values())
+    assert in_rooms != hum
+
+
 def test_what_every_recording_has_is_nothing_unusual():
     odds = np.array([[9.0, 1.0], [9.0, -1.0]], dtype=np.float32)
     assert above_usual(odds).tolist() == [[0.0, 1.0], [0.0, -1.0]]
@@ -96,4 +104,4 @@ def test_what_names_no_classes_is_one_line(tmp_path):
 def write(path, sound):
     import soundfile
 
-    soundfile.write(path, sound / np.abs(sound).max() * 0.5, 16_000)
+    soundfile.write(path, sound / max(np.abs(sound).max(), 1e-9) * 0.5, 16_000)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tselcli.errors import CheckpointError
-from tselcli.models.lessons import load_lessons, save_lessons, whitened
+from tselcli.models.lessons import Lessons, load_lessons, of_both, save_lessons, whitened
 
 
 def test_whitening_lifts_the_weak_directions():
@@ -40,6 +40,44 @@ def test_what_a_teacher_makes_of_its_classes_comes_back(tmp_path):
     save_lessons(path, ["a", "b"], np.eye(2, dtype=np.float32), odds, ["Bark", "Rain"])
     with pytest.raises(CheckpointError, match=r"holds no lessons .*2 names of other classes"):
         load_lessons(path)
+
+
+def test_two_teachers_count_alike_however_bold_they_are():
+    timid = Lessons(
+        {"a": torch.tensor([1.0, 0.0]), "b": torch.tensor([0.0, 1.0])},
+        {"a": torch.tensor([1.0, -1.0, 5.0]), "b": torch.tensor([-1.0, 1.0, 5.0])},
+        ("Bark", "Rain", "Speech"),
+    )
+    bold = Lessons(
+        {"b": torch.tensor([1.0]), "c": torch.tensor([1.0]), "a": torch.tensor([-1.0])},
+        {
+            "b": torch.tensor([9.0, -9.0]),
+            "c": torch.tensor([0.0, 0.0]),
+            "a": torch.tensor([9, -9.0]),
+        },
+        ("Rain", "Bark"),
+    )
+    both = of_both(timid, bold)
+    assert list(both.vectors) == ["a", "b"]
+    torch.testing.assert_close(both.vectors["a"], torch.tensor([1.0, 0.0, -1.0]) / 2**0.5)
+    assert both.names == ("Bark", "Rain")
+    torch.testing.assert_close(both.odds["a"], torch.zeros(2), atol=1e-6, rtol=0)  # they disagree
+    scale = (torch.tensor([1.0, -1, -1, 1]).std() + torch.tensor([9.0, -9, -9, 9]).std()) / 2
+    half = both.odds["b"] / scale
+    torch.testing.assert_close(half.abs(), torch.full((2,), 3**0.5 / 2), atol=1e-4, rtol=0)
+    assert half[1] > 0 > half[0]
+
+
+def test_teachers_that_have_nothing_in_common_are_one_line():
+    one = Lessons({"a": torch.ones(1)}, {"a": torch.ones(1)}, ("Bark",))
+    other = Lessons({"a": torch.ones(1)}, {"a": torch.ones(1)}, ("Rain",))
+    with pytest.raises(CheckpointError, match="1 recordings and 1 classes have nothing in common"):
+        of_both(one, other)
+    with pytest.raises(CheckpointError, match="make both from the same corpus"):
+        of_both(one, Lessons({"b": torch.ones(1)}, {"b": torch.ones(1)}, ("Bark",)))
+    mute = of_both(Lessons({"a": torch.ones(1)}, {}, ()), Lessons({"a": torch.ones(2)}, {}, ()))
+    assert mute.odds == {}
+    assert len(mute.vectors["a"]) == 3
 
 
 def test_what_holds_no_lessons_is_one_line(tmp_path):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tselcli.calibrating import learn_kinds
-from tselcli.console import progress_bar
+from tselcli.console import progress_bar, say
 from tselcli.corpora.clip import Clip, compatible
 from tselcli.dataset import corpus_of
 from tselcli.errors import DataError
@@ -28,7 +28,7 @@ from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
 from tselcli.models.mixer import Mixer
 from tselcli.models.reading import compact_only
-from tselcli.models.training import pick_device
+from tselcli.models.training import pick_device, slow_half
 from tselcli.recipe import Recipe
 from tselcli.stems import fresh_stems
 
@@ -91,6 +91,8 @@ def adapt(
     place = pick_device(device)
     checkpoint = load_checkpoint(model, place)
     compact_only(checkpoint.text, model, "adapt")
+    if caution := slow_half(recipe.train.precision, place):
+        say(caution)
     rng = np.random.default_rng([seed, 11])
     torch.manual_seed(seed)
     tables = (*recipe.corpus.captions, *captions)

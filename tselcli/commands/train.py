@@ -22,16 +22,17 @@ from typing import Any, TypeVar
 
 import torch
 
-from tselcli.console import progress_bar
+from tselcli.console import progress_bar, say
 from tselcli.dataset import Trial, folder_trials, fresh_trials
 from tselcli.errors import DataError, RecipeError
 from tselcli.examples import Example, FolderExamples, fresh_examples
 from tselcli.features.cache import default_cache
 from tselcli.files import write_text_atomically
 from tselcli.folder_stems import FolderStems
+from tselcli.models.lessons import load_lessons
 from tselcli.models.mixer import Stems
 from tselcli.models.reading import open_reader
-from tselcli.models.training import pick_device
+from tselcli.models.training import pick_device, slow_half
 from tselcli.recipe import Recipe, recipe_to_yaml
 from tselcli.sections import MaskRecipe
 from tselcli.stems import fresh_stems
@@ -74,6 +75,8 @@ def train(
     rank, _ = rank_and_world()
     if rank == 0:
         _check_run(recipe, out, resume)
+        if caution := slow_half(recipe.train.precision, chosen):
+            say(caution)
     with alone_in(out) if rank == 0 else contextlib.nullcontext():
         return _train(recipe, out, data, val_data, chosen, resume, jobs)
 
@@ -139,6 +142,8 @@ def _mask_task(
 
     assert isinstance(recipe.model, MaskRecipe)
     text = open_reader(recipe.model, device)
+    if recipe.mixing.teacher is not None:
+        load_lessons(Path(recipe.mixing.teacher))  # refuse it before any rooms are computed
     stems = _stems(recipe, data, jobs)
     if len({stem.clip.label for stem in stems}) < 2:
         raise DataError("training needs sounds of at least two kinds; enlarge corpus.source")

@@ -80,6 +80,36 @@ def save_lessons(
     write_bytes_atomically(path, save(tensors, metadata))
 
 
+def of_both(first: Lessons, second: Lessons) -> Lessons:
+    """Join what two teachers make of the recordings that both have heard.
+
+    The vectors stand side by side. Of a class that both name, the mean of their log-odds counts,
+    once those of each have the same spread: teachers are not equally bold. A class that one of
+    them does not name is left out.
+
+    Raises:
+        CheckpointError: no recording, or no class, is known to both.
+    """
+    digests = [digest for digest in first.vectors if digest in second.vectors]
+    names = tuple(name for name in first.names if name in second.names)
+    if not digests or not (names or first.names == second.names):
+        raise CheckpointError(
+            f"lessons of {len(first.vectors)} recordings and {len(first.names)} classes have "
+            f"nothing in common with those of {len(second.vectors)} and {len(second.names)}; "
+            "make both from the same corpus, with classes of the same names"
+        )
+    vectors = {d: torch.cat((first.vectors[d], second.vectors[d])) / 2**0.5 for d in digests}
+    if not names:
+        return Lessons(vectors, {}, ())
+    told = [
+        torch.stack([one.odds[d] for d in digests])[:, [one.names.index(name) for name in names]]
+        for one in (first, second)
+    ]
+    spread = [max(float(odds.std()), 1e-6) for odds in told]
+    mean = (told[0] / spread[0] + told[1] / spread[1]) * sum(spread) / 4
+    return Lessons(vectors, dict(zip(digests, mean, strict=True)), names)
+
+
 def load_lessons(path: Path) -> Lessons:
     """Read what :func:`save_lessons` wrote.
 

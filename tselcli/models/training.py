@@ -57,6 +57,17 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def slow_half(precision: str, device: torch.device) -> str | None:
+    """Say so where bfloat16 is emulated: three layers took eight times as long as in float32."""
+    emulated = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+    if precision != "bfloat16" or not emulated:
+        return None
+    return (
+        "train.precision=bfloat16: this processor has no instructions for it and is several times "
+        "slower so; go back to --set train.precision=float32"
+    )
+
+
 def averaged(net: nn.Module, decay: float) -> AveragedModel:
     """Keep an exponential moving average of weights and statistics; decay 0 follows at once."""
     return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -1,0 +1,1 @@
+"""Large sound classifiers that a network in training can learn from."""
