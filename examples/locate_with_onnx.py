@@ -17,7 +17,9 @@ encoder = onnxruntime.InferenceSession(path.replace(".onnx", ".text.onnx"))
 words = BertWordPieceTokenizer(path.replace(".onnx", ".vocab.txt"), lowercase=True)
 about = {key: json.loads(text) for key, text in network.get_modelmeta().custom_metadata_map.items()}
 
-signal, rate = soundfile.read(audio, dtype="float32", always_2d=True)  # at about["sample_rate"]
+signal, rate = soundfile.read(audio, dtype="float32", always_2d=True)
+if rate != about["sample_rate"]:
+    sys.exit(f"{audio}: {rate} Hz instead of {about['sample_rate']}; resample it")
 n_fft, hop = about["n_fft"], about["hop"]
 padded = np.pad(signal.T, ((0, 0), (n_fft // 2, n_fft // 2)))
 frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=1)[:, ::hop]

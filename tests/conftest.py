@@ -146,16 +146,16 @@ def write_loudness():
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
-    def write(path, embedding=True, inputs=("sound",)):
+    def write(path, embedding=True, inputs=("sound",), length="N", flip="Neg"):
         nodes = [
             helper.make_node("Mul", ["sound", inputs[-1]], ["square"]),
             helper.make_node("ReduceMean", ["square", "axes"], ["loud"], keepdims=1),
-            helper.make_node("Neg", ["loud"], ["quiet"]),
+            helper.make_node(flip, ["loud"], ["quiet"]),
             helper.make_node("Concat", ["loud", "quiet"], ["odds"], axis=1),
             helper.make_node("Identity", ["odds"], ["embedding"]),
         ]
         sounds = [
-            helper.make_tensor_value_info(one, TensorProto.FLOAT, ["B", "N"]) for one in inputs
+            helper.make_tensor_value_info(one, TensorProto.FLOAT, ["B", length]) for one in inputs
         ]
         outputs = ["odds", "embedding"] if embedding else ["odds"]
         told = [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in outputs]

@@ -171,3 +171,10 @@ def test_every_file_says_what_it_is(path):
 
 def test_every_room_of_the_drawing_exists():
     assert {room_of(path) for path in FILES} == set(LEVEL)
+
+
+def test_every_package_is_installed():
+    listed = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    for path in PACKAGE.rglob("__init__.py"):
+        name = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        assert f'    "{name}",\n' in listed, f"{name}: not among the packages of pyproject.toml"

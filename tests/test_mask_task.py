@@ -7,7 +7,7 @@ import torch
 from tselcli.corpora.clip import Clip
 from tselcli.errors import DataError
 from tselcli.mask_task import MaskTask
-from tselcli.models.lessons import save_lessons
+from tselcli.models.lessons import Lessons, save_lessons
 from tselcli.models.mixer import Stem
 from tselcli.recipe import recipe_from_dict
 
@@ -33,9 +33,11 @@ def task(text, teacher, **mixing):
     return MaskTask(recipe, stems(), [], text, torch.device("cpu"))
 
 
-def lessons(path, known=LABELS, **classes):
+def lessons(path, known=LABELS, odds=(), names=()):
     digests = [f"{label}/0" for label in known]
-    save_lessons(path, digests, np.eye(len(known), 5, dtype=np.float32), **classes)
+    rows = dict(zip(digests, torch.tensor(odds), strict=True)) if names else {}
+    vectors = dict(zip(digests, torch.eye(len(known), 5), strict=True))
+    save_lessons(path, Lessons(vectors, rows, tuple(names)))
     return path
 
 

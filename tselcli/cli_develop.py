@@ -14,6 +14,7 @@ from tselcli.cli_options import (
     Overrides,
     examples,
     read_recipe,
+    refuse_options,
 )
 from tselcli.cli_output import print_json
 
@@ -22,7 +23,8 @@ ADAPT_EXAMPLES = examples("tsel adapt runs/mine better.safetensors --captions pa
 CALIBRATE_EXAMPLES = examples("tsel calibrate runs/mine better.safetensors --corpus DIR")
 JOIN_EXAMPLES = examples("tsel join runs/first runs/second both.safetensors")
 LESSONS_EXAMPLES = examples(
-    "tsel lessons yamnet.tflite lessons.safetensors --corpus DIR --classes yamnet_class_map.csv"
+    "tsel lessons yamnet.tflite one.safetensors --corpus DIR --classes yamnet_class_map.csv",
+    "tsel lessons tagger.onnx both.safetensors --corpus DIR --classes C.csv --with one.safetensors",
 )
 DISTILL_EXAMPLES = examples("tsel distill encoder.safetensors --captions captions.csv")
 
@@ -131,6 +133,7 @@ def distill(
 
 
 def lessons(
+    context: typer.Context,
     teacher: Annotated[
         Path, typer.Argument(metavar="TEACHER", help="YAMNet.tflite, or a classifier as .onnx.")
     ],
@@ -141,17 +144,23 @@ def lessons(
         Path | None, typer.Option(help="CSV of its classes' names, in display_name.")
     ] = None,
     size: Annotated[int, typer.Option(min=1, max=1024, help="Numbers per clip.")] = 192,
-    rate: Annotated[int, typer.Option(min=1, help="Of the sounds for .onnx, in Hz.")] = 32_000,
-    rooms: Annotated[int, typer.Option(min=0, help="In which each clip is heard, too.")] = 2,
+    rate: Annotated[int, typer.Option(min=8000, help="Of the sounds for .onnx, in Hz.")] = 32_000,
+    rooms: Annotated[int, typer.Option(min=0, help="To hear each clip in, beside none.")] = 2,
     beside: Annotated[
         Path | None, typer.Option("--with", help="Lessons of another teacher, to be joined.")
     ] = None,
     jobs: JobsOption = ALL_CORES,
     overrides: Overrides = None,
 ) -> None:
-    """Let a sound classifier listen to the training clips (mixing.teacher)."""
+    """Let a sound classifier listen to the training clips (mixing.teacher).
+
+    One in ONNX takes a sound (1, N) of any length and gives log-odds of its classes (1, K), before
+    a sigmoid, and then an embedding (1, E).
+    """
     from tselcli.commands.lessons import lessons
 
+    if teacher.suffix.lower() == ".tflite":
+        refuse_options(context, ["rate"], "YAMNet takes 16 kHz; leave it out")
     figures = lessons(
         teacher,
         out,

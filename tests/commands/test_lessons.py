@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tselcli.commands.lessons import above_usual, class_names, lessons
-from tselcli.errors import DataError
-from tselcli.models.lessons import load_lessons
+from tselcli.errors import CheckpointError, DataError
+from tselcli.models.lessons import Lessons, load_lessons, save_lessons
 from tselcli.recipe import load_recipe
+from tselcli.teachers.teacher import open_teacher
 
 CLASSES = "yamnet_class_map.csv"
 
@@ -70,12 +72,39 @@ def test_a_classifier_in_onnx_teaches_beside_another(tmp_path, write_loudness):
     assert names == ("Loud", "Quiet")
     assert hum == pytest.approx([0.00625, -0.00625], abs=1e-4)  # a fifth of a second in one
     assert tap == pytest.approx([-hum[0], -hum[1]], abs=1e-3)
-    lessons(teacher, out, **sets, beside=out)
+    lessons(teacher, out, **sets, beside=out)  # in two rooms as well
     joined = load_lessons(out)
     assert joined.names == names
     assert all(len(vector) == 4 for vector in joined.vectors.values())
     (in_rooms, _) = (row.tolist() for row in joined.odds.values())
     assert in_rooms != hum
+
+
+def test_lessons_that_do_not_go_together_are_refused_before_any_work(
+    tmp_path, write_loudness, monkeypatch
+):
+    pytest.importorskip("onnxruntime")
+    from tselcli.commands import lessons as command
+
+    monkeypatch.setattr(command, "_hear", None)  # any use of it fails
+    other = tmp_path / "other.safetensors"
+    known = {"a": torch.ones(1)}
+    save_lessons(other, Lessons(known, known, ("Bark",)))
+    write_loudness(tmp_path / "teacher.onnx")
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: lessons of 1 recordings"):
+        lessons(
+            tmp_path / "teacher.onnx",
+            tmp_path / "out.safetensors",
+            recipe=load_recipe("tiny"),
+            beside=other,
+        )
+
+
+def test_a_teacher_is_a_file_of_one_of_two_kinds(tmp_path):
+    with pytest.raises(DataError, match=r"none\.onnx: no such file"):
+        open_teacher(tmp_path / "none.onnx", 16_000)
+    with pytest.raises(DataError, match=r"model\.pt: not a teacher; give YAMNet as \.tflite"):
+        open_teacher(tmp_path / "model.pt", 16_000)
 
 
 def test_what_every_recording_has_is_nothing_unusual():

@@ -22,7 +22,8 @@ def test_no_more_directions_than_there_are():
 
 def test_lessons_come_back_by_digest(tmp_path):
     lessons = whitened(np.random.default_rng(1).standard_normal((5, 8)).astype(np.float32), 4)
-    save_lessons(tmp_path / "lessons.safetensors", list("abcde"), lessons)
+    vectors = dict(zip("abcde", torch.from_numpy(lessons), strict=True))
+    save_lessons(tmp_path / "lessons.safetensors", Lessons(vectors, {}, ()))
     known = load_lessons(tmp_path / "lessons.safetensors")
     assert list(known.vectors) == list("abcde")
     torch.testing.assert_close(known.vectors["c"], torch.from_numpy(lessons[2]), atol=1e-3, rtol=0)
@@ -31,13 +32,14 @@ def test_lessons_come_back_by_digest(tmp_path):
 
 
 def test_what_a_teacher_makes_of_its_classes_comes_back(tmp_path):
-    odds = np.array([[1.5, -2.0, 0.0], [0.0, 0.5, 9.0]], dtype=np.float32)
+    vectors = {"a": torch.tensor([1.0, 0.0]), "b": torch.tensor([0.0, 1.0])}
+    odds = {"a": torch.tensor([1.5, -2.0, 0.0]), "b": torch.tensor([0.0, 0.5, 9.0])}
     path = tmp_path / "lessons.safetensors"
-    save_lessons(path, ["a", "b"], np.eye(2, dtype=np.float32), odds, ["Bark", "Rain", "Bell, big"])
+    save_lessons(path, Lessons(vectors, odds, ("Bark", "Rain", "Bell, big")))
     known = load_lessons(path)
     assert known.names == ("Bark", "Rain", "Bell, big")
     assert known.odds["b"].tolist() == [0.0, 0.5, 9.0]
-    save_lessons(path, ["a", "b"], np.eye(2, dtype=np.float32), odds, ["Bark", "Rain"])
+    save_lessons(path, Lessons(vectors, odds, ("Bark", "Rain")))
     with pytest.raises(CheckpointError, match=r"holds no lessons .*2 names of other classes"):
         load_lessons(path)
 
@@ -71,7 +73,7 @@ def test_two_teachers_count_alike_however_bold_they_are():
 def test_teachers_that_have_nothing_in_common_are_one_line():
     one = Lessons({"a": torch.ones(1)}, {"a": torch.ones(1)}, ("Bark",))
     other = Lessons({"a": torch.ones(1)}, {"a": torch.ones(1)}, ("Rain",))
-    with pytest.raises(CheckpointError, match="1 recordings and 1 classes have nothing in common"):
+    with pytest.raises(CheckpointError, match="1 recordings and 1 classes share 1 and 0 with"):
         of_both(one, other)
     with pytest.raises(CheckpointError, match="make both from the same corpus"):
         of_both(one, Lessons({"b": torch.ones(1)}, {"b": torch.ones(1)}, ("Bark",)))

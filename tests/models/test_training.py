@@ -13,11 +13,11 @@ from tselcli.models.training import (
     Evidence,
     azimuth_target,
     batch_loss,
+    bfloat16_caution,
     cell_evidence,
     fit_readout,
     learning_rate,
     pick_device,
-    slow_half,
 )
 from tselcli.recipe import recipe_from_dict
 from tselcli.sections import MixingRecipe, TrainRecipe
@@ -49,11 +49,11 @@ def test_devices_are_checked():
 def test_emulated_half_precision_is_called_slow(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     here = torch.device("cpu")
-    assert "train.precision=float32" in slow_half("bfloat16", here)
-    assert slow_half("float32", here) is None
-    assert slow_half("bfloat16", torch.device("cuda")) is None
+    assert "train.precision=float32" in bfloat16_caution("bfloat16", here)
+    assert bfloat16_caution("float32", here) is None
+    assert bfloat16_caution("bfloat16", torch.device("cuda")) is None
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert slow_half("bfloat16", here) is None
+    assert bfloat16_caution("bfloat16", here) is None
 
 
 def test_the_target_is_a_wrapped_bell():

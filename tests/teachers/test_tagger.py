@@ -22,7 +22,7 @@ def test_a_sound_is_told_as_the_graph_says_however_loud_it_was(tmp_path, write_l
 @pytest.mark.parametrize(
     ("sets", "words"),
     [
-        ({"embedding": False}, r"it gives \[\(1, 2\)\]; export it so"),
+        ({"embedding": False}, r"it gives \[\(\(1, 2\),\)\]; export it so"),
         (
             {"inputs": ("sound", "other")},
             r"not a classifier of sounds \(1, N\) .*it takes 2 inputs",
@@ -38,7 +38,6 @@ def test_other_graphs_are_one_line(tmp_path, sets, words, write_loudness):
 
 def test_what_is_no_graph_is_one_line(tmp_path):
     (tmp_path / "teacher.onnx").write_bytes(b"no graph")
-    for name in ("teacher.onnx", "none.onnx"):
-        with pytest.raises(DataError, match=rf"{name}: not an ONNX model") as refused:
-            open_teacher(tmp_path / name, 8000)
-        assert "\n" not in str(refused.value)
+    with pytest.raises(DataError, match=r"teacher\.onnx: not an ONNX model") as refused:
+        open_teacher(tmp_path / "teacher.onnx", 8000)
+    assert "\n" not in str(refused.value)

@@ -28,7 +28,7 @@ from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
 from tselcli.models.mixer import Mixer
 from tselcli.models.reading import compact_only
-from tselcli.models.training import pick_device, slow_half
+from tselcli.models.training import bfloat16_caution, pick_device
 from tselcli.recipe import Recipe
 from tselcli.stems import fresh_stems
 
@@ -91,7 +91,7 @@ def adapt(
     place = pick_device(device)
     checkpoint = load_checkpoint(model, place)
     compact_only(checkpoint.text, model, "adapt")
-    if caution := slow_half(recipe.train.precision, place):
+    if caution := bfloat16_caution(recipe.train.precision, place):
         say(caution)
     rng = np.random.default_rng([seed, 11])
     torch.manual_seed(seed)

@@ -7,6 +7,7 @@ in the model.
 """
 
 import csv
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,12 @@ from tselcli.console import progress_bar
 from tselcli.corpora.audio import resample
 from tselcli.corpora.clip import Clip, read_clip
 from tselcli.dataset import corpus_of
-from tselcli.errors import DataError
-from tselcli.models.lessons import Lessons, load_lessons, of_both, save_lessons, whitened
+from tselcli.errors import CheckpointError, DataError
+from tselcli.models.lessons import Lessons, in_common, load_lessons, of_both, save_lessons, whitened
 from tselcli.processes import spread
 from tselcli.recipe import Recipe
 from tselcli.stems import file_digest, room_rirs
-from tselcli.teachers.teacher import Vectors, open_teacher
+from tselcli.teachers.teacher import Teacher, Vectors, open_teacher
 
 ROOMS = 24
 LONGEST_S = 10.0
@@ -62,30 +63,27 @@ def lessons(
         jobs: processes.
 
     Returns:
-        ``clips`` heard and ``unreadable`` ones.
+        ``clips`` that the file tells of, and ``unreadable`` ones.
 
     Raises:
         DataError: the teacher cannot be used, or no clip can be read.
         RecipeError: what runs it is not installed.
-        CheckpointError: ``beside`` holds no lessons of these clips.
+        CheckpointError: ``beside`` holds no lessons, or of other clips or classes.
     """
-    opened = open_teacher(teacher, rate)  # refuse it before any work
+    opened = open_teacher(teacher, rate)  # refuse what will not do before any work
     names = class_names(classes, opened.n_classes) if classes else []
-    other = load_lessons(beside) if beside else None
     clips = {file_digest(clip): clip for clip in corpus_of(recipe, "train").clips}
+    other = _of_the_same(beside, clips, names) if beside else None
     heard = _hear(partial(open_teacher, teacher, rate), clips, recipe, rooms, jobs)
     if not heard:
         raise DataError(f"{recipe.corpus.source}: no clip can be read; check the corpus")
     vectors = whitened(np.stack([embedding for embedding, _ in heard.values()]), size)
     odds = above_usual(np.stack([odds for _, odds in heard.values()])) if names else None
-    if other is None:
-        save_lessons(out, list(heard), vectors, odds, names)
-    else:
-        joined = of_both(other, _as_lessons(list(heard), vectors, odds, names))
-        told = np.stack([row.numpy() for row in joined.odds.values()]) if joined.names else None
-        rows = np.stack([row.numpy() for row in joined.vectors.values()])
-        save_lessons(out, list(joined.vectors), rows, told, joined.names)
-    return {"clips": len(heard), "unreadable": len(clips) - len(heard)}
+    told = _as_lessons(list(heard), vectors, odds, names)
+    if other is not None:
+        told = of_both(other, told)
+    save_lessons(out, told)
+    return {"clips": len(told.vectors), "unreadable": len(clips) - len(heard)}
 
 
 def above_usual(odds: Vectors) -> Vectors:
@@ -114,17 +112,30 @@ def class_names(table: Path, count: int) -> list[str]:
     return names
 
 
+def _of_the_same(beside: Path, clips: Collection[str], names: list[str]) -> Lessons:
+    """Read lessons of another teacher and see that they go with these clips and classes."""
+    other = load_lessons(beside)
+    try:
+        in_common(other, clips, names)
+    except CheckpointError as error:
+        raise CheckpointError(f"{beside}: {error}") from error
+    return other
+
+
 def _hear(
-    opening: "partial[Any]", clips: dict[str, Clip], recipe: Recipe, hearings: int, jobs: int
+    open_it: Callable[[], Teacher],
+    clips: dict[str, Clip],
+    recipe: Recipe,
+    hearings: int,
+    jobs: int,
 ) -> Heard:
     """Let the teacher hear all clips, in parallel: by digest, its embedding and log-odds."""
     bank = bank_of(recipe.scene)
     rooms = [room_rirs(recipe, bank, number) for number in range(ROOMS)] if hearings else []
-    own_rate = recipe.features.sample_rate
     heard: Heard = {}
     parts = [list(clips.items())[first::PARTS] for first in range(PARTS)]
     with progress_bar(f"parts of {len(clips)} clips", PARTS) as advance:
-        work = partial(_listen, opening, (rooms, own_rate, hearings), recipe.seed)
+        work = partial(_listen, open_it, rooms, recipe.features.sample_rate, hearings, recipe.seed)
         for part in spread(work, parts, jobs):
             heard |= part
             advance()
@@ -132,14 +143,15 @@ def _hear(
 
 
 def _listen(
-    opening: "partial[Any]",
-    places: tuple[list[npt.NDArray[Any]], int, int],
+    open_it: Callable[[], Teacher],
+    rooms: list[npt.NDArray[Any]],
+    rooms_rate: int,
+    hearings: int,
     seed: int,
     clips: list[tuple[str, Clip]],
 ) -> Heard:
     """Average what the teacher makes of each clip, as recorded and in rooms."""
-    teacher = opening()
-    rooms, room_rate, hearings = places
+    teacher = open_it()
     heard: Heard = {}
     for digest, clip in clips:
         try:
@@ -152,7 +164,7 @@ def _listen(
         takes = [sound]
         for _ in range(hearings):
             rirs = rooms[rng.integers(len(rooms))]
-            rir = resample(rirs[rng.integers(len(rirs)), :1], room_rate, teacher.rate)
+            rir = resample(rirs[rng.integers(len(rirs)), :1], rooms_rate, teacher.rate)
             takes.append(convolve(np.pad(sound, (0, teacher.rate // 2)), rir)[0])
         told = [teacher.hear(take) for take in takes]
         embedding, odds = (np.mean(part, axis=0) for part in zip(*told, strict=True))

@@ -32,7 +32,7 @@ from tselcli.folder_stems import FolderStems
 from tselcli.models.lessons import load_lessons
 from tselcli.models.mixer import Stems
 from tselcli.models.reading import open_reader
-from tselcli.models.training import pick_device, slow_half
+from tselcli.models.training import bfloat16_caution, pick_device
 from tselcli.recipe import Recipe, recipe_to_yaml
 from tselcli.sections import MaskRecipe
 from tselcli.stems import fresh_stems
@@ -69,13 +69,13 @@ def train(
         RecipeError: ``out`` holds a run and ``resume`` is off, or a run of another recipe, or
             another process trains into it.
         DataError: nothing to train on.
-        CheckpointError: last.pt is damaged.
+        CheckpointError: last.pt is damaged, or ``mixing.teacher`` holds no lessons.
     """
     chosen = pick_device(device)
     rank, _ = rank_and_world()
     if rank == 0:
         _check_run(recipe, out, resume)
-        if caution := slow_half(recipe.train.precision, chosen):
+        if caution := bfloat16_caution(recipe.train.precision, chosen):
             say(caution)
     with alone_in(out) if rank == 0 else contextlib.nullcontext():
         return _train(recipe, out, data, val_data, chosen, resume, jobs)

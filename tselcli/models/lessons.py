@@ -7,7 +7,7 @@ kinds of sound, and says of every recording how likely each is, those that nobod
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,28 +56,38 @@ def whitened(embeddings: Vectors, size: int) -> Vectors:
     return np.asarray(scaled / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
-def save_lessons(
-    path: Path,
-    digests: Sequence[str],
-    lessons: Vectors,
-    odds: Vectors | None = None,
-    names: Sequence[str] = (),
-) -> None:
-    """Write lessons (R, E) under the digests of their recordings (R).
+def save_lessons(path: Path, lessons: Lessons) -> None:
+    """Write lessons under the digests of their recordings, in half precision.
 
     Args:
         path: safetensors file.
-        digests: of the recordings.
-        lessons: unit vectors.
-        odds: of every class (R, N), if the teacher was asked.
-        names: of the classes.
+        lessons: of at least one recording.
     """
-    tensors = {"lessons": torch.from_numpy(lessons).half()}
-    metadata = {"format": FORMAT, "digests": json.dumps(list(digests))}
-    if odds is not None:
-        tensors["odds"] = torch.from_numpy(odds).half()
-        metadata["names"] = json.dumps(list(names))
+    tensors = {"lessons": torch.stack(list(lessons.vectors.values())).half()}
+    metadata = {"format": FORMAT, "digests": json.dumps(list(lessons.vectors))}
+    if lessons.names:
+        tensors["odds"] = torch.stack([lessons.odds[key] for key in lessons.vectors]).half()
+        metadata["names"] = json.dumps(list(lessons.names))
     write_bytes_atomically(path, save(tensors, metadata))
+
+
+def in_common(
+    first: Lessons, digests: Collection[str], names: Sequence[str]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Find which recordings and classes lessons share with others: digests, and names.
+
+    Raises:
+        CheckpointError: no recording, or no class, is known to both.
+    """
+    shared = [digest for digest in first.vectors if digest in digests]
+    both = tuple(name for name in first.names if name in names)
+    if not shared or not (both or len(first.names) == len(names) == 0):
+        raise CheckpointError(
+            f"lessons of {len(first.vectors)} recordings and {len(first.names)} classes share "
+            f"{len(shared)} and {len(both)} with the {len(digests)} and {len(names)} of the other "
+            "teacher; make both from the same corpus, with classes of the same names, or without"
+        )
+    return shared, both
 
 
 def of_both(first: Lessons, second: Lessons) -> Lessons:
@@ -85,19 +95,12 @@ def of_both(first: Lessons, second: Lessons) -> Lessons:
 
     The vectors stand side by side. Of a class that both name, the mean of their log-odds counts,
     once those of each have the same spread: teachers are not equally bold. A class that one of
-    them does not name is left out.
+    them does not name is left out. A third teacher counts as much as the first two together.
 
     Raises:
         CheckpointError: no recording, or no class, is known to both.
     """
-    digests = [digest for digest in first.vectors if digest in second.vectors]
-    names = tuple(name for name in first.names if name in second.names)
-    if not digests or not (names or first.names == second.names):
-        raise CheckpointError(
-            f"lessons of {len(first.vectors)} recordings and {len(first.names)} classes have "
-            f"nothing in common with those of {len(second.vectors)} and {len(second.names)}; "
-            "make both from the same corpus, with classes of the same names"
-        )
+    digests, names = in_common(first, second.vectors.keys(), second.names)
     vectors = {d: torch.cat((first.vectors[d], second.vectors[d])) / 2**0.5 for d in digests}
     if not names:
         return Lessons(vectors, {}, ())
@@ -106,8 +109,9 @@ def of_both(first: Lessons, second: Lessons) -> Lessons:
         for one in (first, second)
     ]
     spread = [max(float(odds.std()), 1e-6) for odds in told]
-    mean = (told[0] / spread[0] + told[1] / spread[1]) * sum(spread) / 4
-    return Lessons(vectors, dict(zip(digests, mean, strict=True)), names)
+    alike = (told[0] / spread[0] + told[1] / spread[1]) / 2
+    odds = alike * sum(spread) / 2  # as bold as they are on average
+    return Lessons(vectors, dict(zip(digests, odds, strict=True)), names)
 
 
 def load_lessons(path: Path) -> Lessons:

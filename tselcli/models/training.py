@@ -57,10 +57,16 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def slow_half(precision: str, device: torch.device) -> str | None:
-    """Say so where bfloat16 is emulated: three layers took eight times as long as in float32."""
-    emulated = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if precision != "bfloat16" or not emulated:
+def bfloat16_caution(precision: str, device: torch.device) -> str | None:
+    """Warn of ``train.precision=bfloat16`` where the processor only imitates it.
+
+    Three layers took eight times as long as in float32 on one that has AVX2 and nothing beyond.
+
+    Returns:
+        A line for the user, or None.
+    """
+    imitated = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+    if precision != "bfloat16" or not imitated:
         return None
     return (
         "train.precision=bfloat16: this processor has no instructions for it and is several times "

@@ -14,6 +14,18 @@ from tselcli.errors import DataError, RecipeError
 from tselcli.teachers.teacher import Vectors
 
 SHORTEST_S = 1.0
+PROBES_S = (SHORTEST_S, 10.5)
+TROUBLES = (  # what the runtime raises, none of it of a common kind
+    "EPFail",
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NoModel",
+    "NoSuchFile",
+    "NotImplemented",
+    "RuntimeException",
+)
 
 
 class Tagger:
@@ -30,22 +42,25 @@ class Tagger:
 
     def __init__(self, path: Path, rate: int) -> None:
         self.rate = rate
-        self.session = _open(path)
-        inputs = self.session.get_inputs()
+        runtime = _runtime()
+        state = runtime.capi.onnxruntime_pybind11_state
+        troubles = tuple(getattr(state, name) for name in TROUBLES)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = 1  # processes listen side by side
+        options.log_severity_level = 4
         try:
-            if len(inputs) != 1:
-                raise ValueError(f"it takes {len(inputs)} inputs")
-            self.input = inputs[0].name
-            told = self._run(np.zeros((1, round(SHORTEST_S * rate)), dtype=np.float32))
-            shapes = [one.shape for one in told]
-            if len(told) < 2 or any(len(shape) != 2 or shape[0] != 1 for shape in shapes[:2]):
-                raise ValueError(f"it gives {shapes}")
-        except Exception as error:  # the runtime has kinds of its own
-            raise DataError(
-                f"{path}: not a classifier of sounds (1, N) that gives log-odds (1, K) and an "
-                f"embedding (1, E): {str(error).splitlines()[0]}; export it so"
-            ) from error
-        self.n_classes = shapes[0][1]
+            self.session = runtime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        except troubles as error:
+            raise DataError(f"{path}: not an ONNX model ({_first_line(error)})") from error
+        inputs = self.session.get_inputs()
+        if len(inputs) != 1:
+            raise DataError(_other(path, f"it takes {len(inputs)} inputs"))
+        self.input = inputs[0].name
+        try:
+            told = [self._run(_noise(round(length * rate))) for length in PROBES_S]
+        except troubles as error:
+            raise DataError(_other(path, _first_line(error))) from error
+        self.n_classes = _classes(path, told)
 
     def hear(self, sound: npt.NDArray[Any]) -> tuple[Vectors, Vectors]:
         """Listen to a sound (N,): its embedding (E,), and log-odds (K,)."""
@@ -59,17 +74,39 @@ class Tagger:
         return told
 
 
-def _open(path: Path) -> Any:
+def _runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise RecipeError(
             'a teacher in ONNX needs its runtime; pip install "tselcli[onnx]"'
         ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # processes listen side by side
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    except Exception as error:  # the runtime has kinds of its own
-        raise DataError(f"{path}: not an ONNX model ({str(error).splitlines()[0]})") from error
+    return onnxruntime
+
+
+def _noise(length: int) -> Vectors:
+    rng = np.random.default_rng(0)
+    return 0.1 * rng.standard_normal((1, length), dtype=np.float32)
+
+
+def _classes(path: Path, told: list[list[Vectors]]) -> int:
+    """Count the classes in what was told of sounds of several lengths, or refuse it."""
+    shapes = {tuple(part.shape for part in one) for one in told}
+    (first, *others) = shapes
+    if others or len(first) < 2 or any(len(part) != 2 or part[0] != 1 for part in first[:2]):
+        raise DataError(_other(path, f"it gives {sorted(shapes)}"))
+    if all(((odds >= 0) & (odds <= 1)).all() for odds, *_ in told):
+        raise DataError(_other(path, "it gives probabilities"))
+    count: int = first[0][1]
+    return count
+
+
+def _other(path: Path, reason: str) -> str:
+    return (
+        f"{path}: not a classifier of sounds (1, N) of any length that gives log-odds (1, K) and "
+        f"an embedding (1, E): {reason}; export it so"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tselcli.errors import DataError
+
 Vectors = npt.NDArray[np.float32]
 
 
@@ -32,10 +34,15 @@ def open_teacher(path: Path, rate: int) -> Teacher:
         rate: of the latter, in Hz.
 
     Raises:
-        DataError: it is neither.
+        DataError: it is neither, or not there.
         RecipeError: what runs it is not installed.
     """
-    if path.suffix.lower() == ".onnx":
+    kind = path.suffix.lower()
+    if kind not in (".tflite", ".onnx"):
+        raise DataError(f"{path}: not a teacher; give YAMNet as .tflite or a classifier as .onnx")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; a teacher has to be brought from elsewhere")
+    if kind == ".onnx":
         from tselcli.teachers.tagger import Tagger
 
         return Tagger(path, rate)
