@@ -64,7 +64,7 @@ def test_the_network_and_the_query(benchmark, localizer, heard):
 
 
 @pytest.mark.benchmark(group=STAGES)
-def test_of_the_next_steering_and_onsets(benchmark, localizer, heard):
+def test_steering_and_onsets(benchmark, localizer, heard):
     def surveyed():
         with torch.no_grad():
             return survey(localizer, heard)
@@ -73,7 +73,7 @@ def test_of_the_next_steering_and_onsets(benchmark, localizer, heard):
 
 
 @pytest.mark.benchmark(group=STAGES)
-def test_steering_onsets_and_the_choice(benchmark, localizer, heard):
+def test_the_choice_with_steering_and_onsets(benchmark, localizer, heard):
     def chosen():
         with torch.no_grad():
             return choose(localizer, heard)
