@@ -294,9 +294,15 @@ def test_lessons_passes_its_arguments_on(spy, tmp_path):
     result = tsel("lessons", "yamnet.tflite", out, "--corpus", "c", "--size", 8, "--jobs", 1)
     recipe = load_recipe("mask", ["corpus.source=c"])
     wanted = {"teacher": Path("yamnet.tflite"), "out": out, "recipe": recipe, "size": 8, "jobs": 1}
-    assert calls == [wanted | {"classes": None}]
-    tsel("lessons", "yamnet.tflite", out, "--classes", "classes.csv")
+    assert calls == [wanted | {"classes": None, "rate": 32_000, "rooms": 2, "beside": None}]
+    onnx = ("--rate", 16_000, "--rooms", 0, "--with", "one.safetensors")
+    tsel("lessons", "tagger.onnx", out, "--classes", "classes.csv", *onnx)
     assert calls[1]["classes"] == Path("classes.csv")
+    assert (calls[1]["rate"], calls[1]["rooms"]) == (16_000, 0)
+    assert calls[1]["beside"] == Path("one.safetensors")
+    refused = tsel("lessons", "yamnet.tflite", out, "--rate", 16_000)
+    assert refused.exit_code == 2
+    assert "--rate: YAMNet takes 16 kHz" in refused.stderr
     assert result.stdout == '{"clips": 3}\n'
 
 

@@ -17,11 +17,6 @@ from rich.progress import (
 Advance = Callable[..., None]
 
 
-def say(line: str) -> None:
-    """Print a line on stderr as it is."""
-    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 @contextmanager
 def progress_bar(label: str, total: int, unit: str = "", done: int = 0) -> Iterator[Advance]:
     """Show a bar while a loop runs; nothing is drawn where stderr is no terminal.

@@ -13,8 +13,8 @@ from tselcli.models.training import (
     Evidence,
     azimuth_target,
     batch_loss,
-    bfloat16_caution,
     cell_evidence,
+    check_precision,
     fit_readout,
     learning_rate,
     pick_device,
@@ -46,14 +46,15 @@ def test_devices_are_checked():
         pick_device("tpu")
 
 
-def test_emulated_half_precision_is_called_slow(monkeypatch):
+def test_imitated_half_precision_is_refused(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     here = torch.device("cpu")
-    assert "train.precision=float32" in bfloat16_caution("bfloat16", here)
-    assert bfloat16_caution("float32", here) is None
-    assert bfloat16_caution("bfloat16", torch.device("cuda")) is None
+    with pytest.raises(RecipeError, match=r"bfloat16: .*train\.precision=float32"):
+        check_precision("bfloat16", here)
+    check_precision("float32", here)
+    check_precision("bfloat16", torch.device("cuda"))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert bfloat16_caution("bfloat16", here) is None
+    check_precision("bfloat16", here)
 
 
 def test_the_target_is_a_wrapped_bell():

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tselcli.calibrating import learn_kinds
-from tselcli.console import progress_bar, say
+from tselcli.console import progress_bar
 from tselcli.corpora.clip import Clip, compatible
 from tselcli.dataset import corpus_of
 from tselcli.errors import DataError
@@ -28,7 +28,7 @@ from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from tselcli.models.losses import ABSENT, UNDECIDED, audible, choice_loss, pooled_sources
 from tselcli.models.mixer import Mixer
 from tselcli.models.reading import compact_only
-from tselcli.models.training import bfloat16_caution, pick_device
+from tselcli.models.training import check_precision, pick_device
 from tselcli.recipe import Recipe
 from tselcli.stems import fresh_stems
 
@@ -85,14 +85,14 @@ def adapt(
         to the old text vectors).
 
     Raises:
+        RecipeError: ``train.precision`` will not do on this device.
         DataError: a captions file cannot be used, or the corpus has too many kinds of sound.
         CheckpointError: the model cannot be loaded, or reads with an encoder of other people.
     """
     place = pick_device(device)
     checkpoint = load_checkpoint(model, place)
     compact_only(checkpoint.text, model, "adapt")
-    if caution := bfloat16_caution(recipe.train.precision, place):
-        say(caution)
+    check_precision(recipe.train.precision, place)
     rng = np.random.default_rng([seed, 11])
     torch.manual_seed(seed)
     tables = (*recipe.corpus.captions, *captions)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from tselcli.console import progress_bar, say
+from tselcli.console import progress_bar
 from tselcli.dataset import Trial, folder_trials, fresh_trials
 from tselcli.errors import DataError, RecipeError
 from tselcli.examples import Example, FolderExamples, fresh_examples
@@ -32,7 +32,7 @@ from tselcli.folder_stems import FolderStems
 from tselcli.models.lessons import load_lessons
 from tselcli.models.mixer import Stems
 from tselcli.models.reading import open_reader
-from tselcli.models.training import bfloat16_caution, pick_device
+from tselcli.models.training import check_precision, pick_device
 from tselcli.recipe import Recipe, recipe_to_yaml
 from tselcli.sections import MaskRecipe
 from tselcli.stems import fresh_stems
@@ -67,7 +67,7 @@ def train(
 
     Raises:
         RecipeError: ``out`` holds a run and ``resume`` is off, or a run of another recipe, or
-            another process trains into it.
+            another process trains into it; or ``train.precision`` will not do here.
         DataError: nothing to train on.
         CheckpointError: last.pt is damaged, or ``mixing.teacher`` holds no lessons.
     """
@@ -75,8 +75,7 @@ def train(
     rank, _ = rank_and_world()
     if rank == 0:
         _check_run(recipe, out, resume)
-        if caution := bfloat16_caution(recipe.train.precision, chosen):
-            say(caution)
+        check_precision(recipe.train.precision, chosen)
     with alone_in(out) if rank == 0 else contextlib.nullcontext():
         return _train(recipe, out, data, val_data, chosen, resume, jobs)
 

@@ -57,21 +57,21 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def bfloat16_caution(precision: str, device: torch.device) -> str | None:
-    """Warn of ``train.precision=bfloat16`` where the processor only imitates it.
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse bfloat16 on a processor that has AVX2 and nothing beyond.
 
-    Three layers took eight times as long as in float32 on one that has AVX2 and nothing beyond.
+    It is imitated there: three layers took eight times as long as in float32, and recurrent
+    networks do not run at all.
 
-    Returns:
-        A line for the user, or None.
+    Raises:
+        RecipeError: ``train.precision`` will not do on this device.
     """
     imitated = device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    if precision != "bfloat16" or not imitated:
-        return None
-    return (
-        "train.precision=bfloat16: this processor has no instructions for it and is several times "
-        "slower so; go back to --set train.precision=float32"
-    )
+    if precision == "bfloat16" and imitated:
+        raise RecipeError(
+            "train.precision=bfloat16: this processor has no instructions for it; "
+            "go back to --set train.precision=float32"
+        )
 
 
 def averaged(net: nn.Module, decay: float) -> AveragedModel:
