@@ -23,6 +23,8 @@ def test_a_sound_is_told_as_the_graph_says_however_loud_it_was(tmp_path, write_l
     ("sets", "words"),
     [
         ({"embedding": False}, r"it gives \[\(\(1, 2\),\)\]; export it so"),
+        ({"length": 8000}, "Got invalid dimensions for input"),
+        ({"flip": "Abs"}, "it gives probabilities; export it so"),
         (
             {"inputs": ("sound", "other")},
             r"not a classifier of sounds \(1, N\) .*it takes 2 inputs",
