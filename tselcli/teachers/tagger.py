@@ -1,7 +1,7 @@
 """Any classifier of waveforms that was exported as ONNX.
 
 It takes one sound (1, N) and gives log-odds of its classes (1, K), before a sigmoid, and an
-embedding (1, E), in this order. EfficientAT, PANNs and CED can be exported so.
+embedding (1, E), in this order; EfficientAT's mn04 was exported so.
 """
 
 from pathlib import Path
