@@ -145,7 +145,7 @@ def lessons(
     ] = None,
     size: Annotated[int, typer.Option(min=1, max=1024, help="Numbers per clip.")] = 192,
     rate: Annotated[int, typer.Option(min=8000, help="Of the sounds for .onnx, in Hz.")] = 32_000,
-    rooms: Annotated[int, typer.Option(min=0, help="To hear each clip in, beside none.")] = 2,
+    rooms: Annotated[int, typer.Option(min=0, help="To hear each clip in, besides dry.")] = 2,
     beside: Annotated[
         Path | None, typer.Option("--with", help="Lessons of another teacher, to be joined.")
     ] = None,
