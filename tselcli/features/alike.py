@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tselcli.acoustics.geometry import delays
 from tselcli.features.directions import agreement
+from tselcli.features.stft import bin_power
 
 LEAST_SPREAD = 0.25  # of the delays of any azimuth, as a share of the widest
 AROUND = 8  # directions to compare with: what agrees with one of them better has a direction
@@ -51,8 +52,8 @@ def directed(found: Tensor) -> Tensor:
 
 def left_power(spectrum: Tensor) -> Tensor:
     """Give the power of a spectrum (1, C, T, F) without the mean of its channels, and all: (2,)."""
-    whole = spectrum.abs().square().sum()
-    mean = spectrum.mean(dim=1).abs().square().sum() * spectrum.shape[1]
+    whole = bin_power(spectrum).sum()
+    mean = bin_power(spectrum.mean(dim=1)).sum() * spectrum.shape[1]
     return torch.stack([whole - mean, whole])
 
 

@@ -111,13 +111,14 @@ class BesideAlike:
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`, of the power that is not alike."""
         size = len(self.begun.table)
-        return count_onsets(audio, self.rate, size, self._listen, masks, self.by_phase.cell_s)
+        listen = self.begun.power, self._agree
+        return count_onsets(audio, self.rate, size, listen, masks, self.by_phase.cell_s)
 
-    def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    def _agree(self, spectrum: Tensor, share: Tensor) -> Tensor:
         turned = agreement(phases(spectrum)[0], self.by_phase.histogram.turning, share, 1)
         left = cell_agreement(self.begun(spectrum)[0], self.begun.table, share, 1)
         own = directed(turned)[..., None]
-        return self.begun.power(spectrum), own * turned[..., :-1] + (1 - own) * left
+        return own * turned[..., :-1] + (1 - own) * left
 
     def _directed(self, spectrum: Tensor) -> Tensor:
         """Say how much of every cell of a block (1, C, T, F) is directed: (T', M)."""

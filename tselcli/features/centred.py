@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from tselcli.features.srp import turning
+from tselcli.features.stft import bin_power
 
 Grid = npt.NDArray[np.float64]
 FEWEST_MICS, MOST_MICS = 4, 8  # differences of fewer tell no azimuths; of more, squares fill memory
@@ -51,7 +52,7 @@ def squares(bins: Tensor) -> Tensor:
     size = bins.shape[1]
     first, second = torch.triu_indices(size, size, offset=1)
     off = (bins[:, first] * bins[:, second].conj()) * 2**0.5
-    power = bins.abs().square()
+    power = bin_power(bins)
     diagonal = power - power.sum(dim=1, keepdim=True) / size
     real = torch.cat([diagonal, off.real, off.imag], dim=1)
     if size % 2:
@@ -83,7 +84,7 @@ class Differences:
         self.basis = basis(len(mics)).to(device)
         waves = turning(mics, azimuth_deg, sample_rate, n_fft).to(device).conj().resolve_conj()
         left = self._left(waves)  # (A, C', F)
-        length = left.abs().square().sum(dim=1)
+        length = bin_power(left).sum(dim=1)
         self.gain = (length.amax(dim=0) / len(mics)).clamp(max=1.0)  # (F,)
         left = left / length.clamp_min(TINY).sqrt()[:, None]
         self.towards = left.conj().resolve_conj() * left.shape[1] ** 0.5  # (A, C', F)
@@ -117,7 +118,7 @@ class Differences:
         What the differences of a wave lack of its power is made up for; it is that of a
         microphone, and exact in the direction that is seen best.
         """
-        left = self._left(spectrum).abs().square().sum(dim=1) / len(self.basis.T)
+        left = bin_power(self._left(spectrum)).sum(dim=1) / len(self.basis.T)
         return left / self.gain.clamp_min(LEAST_GAIN)
 
     def weighted(self, spectrum: Tensor, weights: Tensor) -> Tensor:
@@ -143,7 +144,7 @@ class Differences:
     def _units(self, spectrum: Tensor) -> Tensor:
         """Bring what is left of a spectrum (B, C, T, F) to length 1: (B, C', T, F)."""
         left = self._left(spectrum)
-        length = left.abs().square().sum(dim=1, keepdim=True)
+        length = bin_power(left).sum(dim=1, keepdim=True)
         return left * torch.rsqrt(length.clamp_min(TINY))
 
     def _left(self, channels: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tselcli.features.stft import bin_power
+
 SHARP = 40.0  # of the spread of a vote over the circle
 PURE = 8.0  # exponent of the vector's length in a vote
 TINY = 1e-30  # energy below which a bin is silent
@@ -46,7 +48,7 @@ def intensity(spectrum: Tensor) -> Tensor:
         silence gives zeros.
     """
     flow = (spectrum[:, :1].conj() * spectrum[:, [3, 1, 2]]).real
-    density = spectrum.abs().square().sum(dim=1, keepdim=True) / 2
+    density = bin_power(spectrum).sum(dim=1, keepdim=True) / 2
     return flow * torch.where(density > TINY, 1 / density.clamp_min(TINY), 0.0)
 
 

@@ -31,7 +31,8 @@ SHARP = 120.0  # how sharply a cell's vote falls with its agreement
 PURE, LOUD = 4.0, 0.25  # exponents of a vote: of the best agreement, of the power
 BLOCK = 4000  # frames at a time
 
-Listener = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Power = Callable[[Tensor], Tensor]
+Agree = Callable[[Tensor, Tensor], Tensor]
 
 
 class OnsetHistogram:
@@ -60,31 +61,32 @@ class OnsetHistogram:
     def __call__(self, audio: Sound, masks: Tensor | None = None, cell_s: float = 1.0) -> Tensor:
         """Count over a whole recording (C, N), as `count_onsets`: (1 + Q, A)."""
         size = len(self.turning)
-        counted = count_onsets(audio, self.sample_rate, size, self._listen, masks, cell_s)
-        return counted[:, : self.size]
+        listen = reference_power, self._agree
+        return count_onsets(audio, self.sample_rate, size, listen, masks, cell_s)[:, : self.size]
 
-    def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        found = agreement(phases(spectrum)[0], self.turning, share, 1)
-        return reference_power(spectrum), found
+    def _agree(self, spectrum: Tensor, share: Tensor) -> Tensor:
+        return agreement(phases(spectrum)[0], self.turning, share, 1)
 
 
 def count_onsets(
     audio: Sound,
     sample_rate: int,
     size: int,
-    listen: Listener,
+    listen: tuple[Power, Agree],
     masks: Tensor | None = None,
     cell_s: float = 1.0,
 ) -> Tensor:
     """Count where sounds begin over a whole recording, block by block.
 
+    In one frame of sixteen something begins, so directions are asked of those alone.
+
     Args:
         audio: (C, N).
         sample_rate: Hz.
         size: directions of the grid A.
-        listen: gives from a spectrum (1, C, T, F) and the weight of every band in every bin
-            (M, F) the power (1, T, F), and the agreement of every cell with every direction
-            (T, M, A).
+        listen: gives the power (1, T, F) of a spectrum (1, C, T, F), and from a spectrum and the
+            weight of every band in every bin (M, F) the agreement of every cell with every
+            direction (T, M, A).
         masks: of described sounds, in [0, 1], over cells of time and mel bands (Q, T', M').
         cell_s: duration of such a cell in seconds.
 
@@ -98,15 +100,20 @@ def count_onsets(
     total = torch.zeros(1 + len(described), size, device=audio.device)
     before = None
     share, step = spread_share(bands), BLOCK * hop
+    power_of, agree = listen
     for start in range(0, audio.shape[-1] - n_fft + 1, step):
         piece = audio[:, start : start + step + n_fft - hop]
-        heard, agreement = listen(stft(piece[None], n_fft, hop, centred=False), share)
-        power = mel_power(heard, bands, 1)[0]
+        spectrum = stft(piece[None], n_fft, hop, centred=False)
+        power = mel_power(power_of(spectrum), bands, 1)[0]
         new, before = onsets(power, DECAY, before)
-        middle_s = (start + n_fft / 2 + hop * torch.arange(len(power))) / sample_rate
+        begins = (new > 0).any(dim=1).nonzero()[:, 0]
+        if len(begins) == 0:
+            continue
+        middle_s = (start + n_fft / 2 + hop * begins) / sample_rate
         cells = (middle_s / cell_s).long().clamp_max(max(0, described.shape[1] - 1))
+        agreement = agree(spectrum[:, :, begins], share)
         share_of = described[:, cells.to(described.device)]
-        total = total + votes(agreement, power, new, share_of)
+        total = total + votes(agreement, power[begins], new[begins], share_of)
     return total
 
 

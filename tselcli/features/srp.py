@@ -74,7 +74,8 @@ def weighted_cross(phase: Tensor, weights: Tensor | None = None) -> Tensor:
         return torch.cat(rows, dim=1)[:, None]
     if channels < MANY_MICS and weights is not None:
         pairs = torch.view_as_real(pair_products(phase)).permute(0, 3, 2, 1, 4)
-        listed = weights.permute(0, 3, 1, 2).flatten(0, 1)  # (B * F, Q, T)
+        # (B * F, Q, T); of rows that do not lie side by side, each product would be made alone.
+        listed = weights.permute(0, 3, 1, 2).flatten(0, 1).contiguous()
         summed = listed.to(pairs) @ pairs.flatten(3).flatten(0, 1)  # (B * F, Q, P * 2)
         both = summed.unflatten(-1, (-1, 2)).contiguous()
         found: Tensor = torch.view_as_complex(both).unflatten(0, (batch, bins))

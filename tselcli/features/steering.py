@@ -245,12 +245,14 @@ class FoaSteering:
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""
-        size = len(self.coarse)
-        return count_onsets(audio, self.rate, size, self._listen, masks, self.cell_s)
+        size, listen = len(self.coarse), (self._omni_power, self._agree)
+        return count_onsets(audio, self.rate, size, listen, masks, self.cell_s)
 
-    def _listen(self, spectrum: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        agreement = foa_agreement(intensity(spectrum)[0], self.coarse, share, 1)
-        return reference_power(spectrum[:, :1]), agreement
+    def _omni_power(self, spectrum: Tensor) -> Tensor:
+        return reference_power(spectrum[:, :1])
+
+    def _agree(self, spectrum: Tensor, share: Tensor) -> Tensor:
+        return foa_agreement(intensity(spectrum)[0], self.coarse, share, 1)
 
 
 def steering_of(

@@ -78,9 +78,14 @@ def mel_bands(sample_rate: int, n_fft: int, n_mels: int) -> Tensor:
     return bands
 
 
+def bin_power(bins: Tensor) -> Tensor:
+    """Give the power of complex bins, without the square root of ``abs`` that would be squared."""
+    return bins.real.square() + bins.imag.square()
+
+
 def reference_power(spectrum: Tensor) -> Tensor:
     """Average the power over microphones: (B, C, T, F) complex to (B, T, F)."""
-    return spectrum.abs().square().mean(dim=1)
+    return bin_power(spectrum).mean(dim=1)
 
 
 def mel_power(power: Tensor, bands: Tensor, pool: int) -> Tensor:

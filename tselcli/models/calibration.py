@@ -74,7 +74,7 @@ def _fit_somebody(questions: Sequence[Question], columns: slice) -> Tensor:
 
 
 def fit_choice(questions: Sequence[Question], place: Tensor) -> Tensor:
-    """Fit the weights of what speaks for a candidate: maximum likelihood, (6,).
+    """Fit the weights of what speaks for a candidate: maximum likelihood, (8,).
 
     Columns that never differ get the weight 0.
 

@@ -19,14 +19,16 @@ Does it fit the description?
 
     likeliness   the mean logit of its cells, bent: beyond a match, more is no better
     masked       its share of the response under the mask
-    left         how much of what the mask leaves comes from there, if there are two sources
+    left         how much of what the mask leaves comes from there; it has one weight where there
+                 are two sources, and one where there is no other
     described    log of how many of the sounds that fit begin there
     kin          how likely it is of a kind that the description may mean (`Matching.kinship`)
 
-The first is answered by a logistic function, the second by a conditional logit over the latter
-five and the logarithm of the first (D. McFadden, "Conditional logit analysis of qualitative
-choice behavior", 1974): its softmax over the candidates is the probability that each is the
-answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`).
+The first is answered by a logistic function, the second by a conditional logit (D. McFadden,
+"Conditional logit analysis of qualitative choice behavior", 1974) over the latter five and the
+first, both as the logarithm of a chance and as log-odds: of a source and a wall that could be
+another one, the surer is the likelier answer. Its softmax over the candidates is the probability
+that each is the answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`).
 """
 
 from dataclasses import dataclass
@@ -108,7 +110,7 @@ def fitting(voices: Voices, weights: Array) -> Array:
 
     Args:
         voices: of some directions or ways.
-        weights: of the choice (6,).
+        weights: of the choice (8,).
     """
     likely, kin = weights[MATCH.index("likeliness")], weights[MATCH.index("kin")]
     return np.asarray(likely * likeliness(voices.score) + kin * voices.kin)
@@ -190,22 +192,23 @@ def log_chances(odds: Array) -> Array:
 
 
 def matches(table: Array, odds: Array) -> Array:
-    """Lay out what the choice is made of: the columns `MATCH` and the log chance of a source.
+    """Lay out what the choice is made of: the columns `MATCH` and whether somebody is there.
 
-    What the mask leaves speaks against a direction only if it could come from elsewhere: it
-    counts as far as there are two sources.
+    What the mask leaves speaks otherwise against a direction if it could come from elsewhere: its
+    own column counts as far as there are two sources, the last one as far as there is one alone.
 
     Args:
         table: (K, 13).
         odds: of :func:`source_odds` (K,).
 
     Returns:
-        (K, 6).
+        `MATCH`, the log chance of a source, its log-odds, `left` of a single source: (K, 8).
     """
-    fits = table[:, : len(MATCH)].copy()
+    fits, left = table[:, : len(MATCH)].copy(), MATCH.index("left")
     chances = np.sort(1 / (1 + np.exp(-odds)))
-    fits[:, MATCH.index("left")] *= chances[-2] if len(chances) > 1 else 0.0
-    return np.column_stack([fits, log_chances(odds)])
+    two = chances[-2] if len(chances) > 1 else 0.0
+    fits[:, left] *= two
+    return np.column_stack([fits, log_chances(odds), odds, (1 - two) * table[:, left]])
 
 
 def kin_of(log_chances: Array, table: Array) -> float:
