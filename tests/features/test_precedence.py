@@ -3,7 +3,16 @@ import pytest
 import torch
 
 from tselcli.acoustics.geometry import delays, parse_array
-from tselcli.features.precedence import BLOCK, OnsetHistogram, votes
+from tselcli.features.directions import onsets
+from tselcli.features.precedence import (
+    BLOCK,
+    DECAY,
+    N_BANDS,
+    OnsetHistogram,
+    listening_window,
+    votes,
+)
+from tselcli.features.stft import mel_bands, mel_power, reference_power, spread_share, stft
 
 RATE = 16_000
 ARRAY = parse_array("square:0.12")
@@ -68,6 +77,29 @@ def test_blocks_add_up(count, monkeypatch):
     monkeypatch.setattr("tselcli.features.precedence.BLOCK", 37)
     assert BLOCK > 400
     torch.testing.assert_close(counted(count, signal), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_directions_are_asked_of_few_frames_and_the_count_is_that_of_all(count, monkeypatch):
+    """Two bursts; in the frames between, nothing begins."""
+    signal = arriving((40, 0.2, 1.0), (-80, 0.6, 0.7))
+    few = counted(count, signal)
+    asked, agree = [], OnsetHistogram._agree
+
+    def spied(self, spectrum, share):
+        asked.append(spectrum.shape[2])
+        return agree(self, spectrum, share)
+
+    monkeypatch.setattr(OnsetHistogram, "_agree", spied)
+    counted(count, signal)
+    window, hop = listening_window(RATE)
+    bands = mel_bands(RATE, window, N_BANDS)
+    spectrum = stft(signal[None], window, hop, centred=False)
+    power = mel_power(reference_power(spectrum), bands, 1)[0]
+    every = agree(count, spectrum, spread_share(bands))
+    nobody = torch.zeros(0, *power.shape)
+    all_frames = votes(every, power, onsets(power, DECAY)[0], nobody)[0, : len(GRID)]
+    torch.testing.assert_close(few, all_frames)
+    assert 0 < sum(asked) < 0.3 * spectrum.shape[2]
 
 
 def test_silence_and_less_than_a_window_count_nothing(count):
