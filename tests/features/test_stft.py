@@ -4,6 +4,7 @@ import scipy.signal
 import torch
 
 from tselcli.features.stft import (
+    frames_of,
     log_mel,
     mel_bands,
     mel_power,
@@ -76,6 +77,13 @@ def test_the_picture_spans_eighty_decibels():
 
 def test_silence_is_a_black_picture():
     assert not log_mel(torch.zeros(1, 5, 8)).any()
+
+
+def test_frames_of_cells_are_theirs_and_end_with_the_recording():
+    cells = torch.tensor([False, True, False, True])
+    assert frames_of(cells, 2, 8).tolist() == [2, 3, 6, 7]
+    assert frames_of(cells, 2, 7).tolist() == [2, 3, 6]
+    assert frames_of(cells[:1], 3, 2).tolist() == []
 
 
 def test_spreading_keeps_a_flat_mask_flat():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -181,6 +183,31 @@ def test_cells_are_shared_by_who_is_likely_there(localizer, monkeypatch):
     (chances,) = (likely.exp() for likely in given)
     assert len(chances) == len(chosen.candidates)
     assert chances.max() > 0.5 > chances.min() > 0
+
+
+@pytest.mark.parametrize("name", ["square:0.12", "foa"])
+def test_times_that_count_nothing_are_not_asked_and_change_nothing(localizer, monkeypatch, name):
+    """Silence of 3 s between two sounds: whole blocks of the spectrum have no cell that counts."""
+    array = parse_array(name)
+    wave = ambisonics if array.foa else plane_wave
+    first, last = (wave(azimuth, array) for azimuth in (60, -90))
+    signal = np.concatenate([first, np.zeros((4, 3 * RATE), np.float32), last], axis=1)
+    audio = localizer.prepare(signal, RATE, array)
+    heard = localizer.hear(audio, ["rain"], array)
+    asked, agreement = [], type(heard.steering).agreement
+
+    def noted(self, spectra, indices):
+        asked.extend(part.shape[2] for part in spectra)
+        return agreement(self, spectra, indices)
+
+    monkeypatch.setattr(type(heard.steering), "agreement", noted)
+    (chosen,) = choosing.choose(localizer, heard)
+    assert 0 < sum(asked) < 0.5 * (1 + signal.shape[1] // 320)
+    monkeypatch.setattr(choosing, "audible", torch.ones_like)  # all times are asked
+    every = replace(heard, new=heard.new + 1e-30)
+    (wanted,) = choosing.choose(localizer, every)
+    assert chosen.candidates == wanted.candidates
+    np.testing.assert_allclose(chosen.table, wanted.table, rtol=1e-3, atol=1e-4)
 
 
 def test_queries_share_one_pass_and_do_not_disturb_each_other(localizer):

@@ -30,7 +30,13 @@ from tselcli.features.gcc import pair_products, phases
 from tselcli.features.intensity import azimuth_votes, foa_agreement, foa_response, intensity
 from tselcli.features.precedence import OnsetHistogram, count_onsets
 from tselcli.features.srp import SteeringTable, turning, weighted_cross
-from tselcli.features.stft import mel_bands, reference_power, spread_mask, spread_share
+from tselcli.features.stft import (
+    frames_of,
+    mel_bands,
+    reference_power,
+    spread_mask,
+    spread_share,
+)
 from tselcli.features.streamed import Sound
 from tselcli.sections import FeatureRecipe
 
@@ -81,7 +87,8 @@ class Steering(Protocol):
 
         Args:
             spectra: gives the blocks of :meth:`response`, as often as it is asked.
-            new: how much of every mel cell is no echo (T', M).
+            new: how much of every mel cell is no echo (T', M); times of which all are 0 are not
+                asked.
             loud: how much every cell matters (T', M).
 
         Returns:
@@ -170,14 +177,21 @@ class MicSteering:
         """As `Steering.beside_alike`: without the mean if that helps, else by phase alone."""
         if self.circle is None:
             return self, new
-        share, found, power = spread_share(self.bands), [], new.new_zeros(2)
+        asked, first = (new > 0).any(dim=1), 0
+        share, power = spread_share(self.bands), new.new_zeros(2)
+        found = [new.new_zeros(0, len(share), len(self.circle))]
         for part in spectra():
-            found.append(agreement(phases(part)[0], self.circle, share, self.pool))
-            power = power + left_power(part)
+            last = first + -(-part.shape[2] // self.pool)
+            frames = frames_of(asked[first:last], self.pool, part.shape[2])
+            if len(frames):
+                some = phases(part[:, :, frames])[0]
+                found.append(agreement(some, self.circle, share, self.pool))
+            power, first = power + left_power(part), last
         cells = torch.cat(found)
-        if self.beside is not None and mixed_in(cells, new * loud * self.telling, power):
+        weights = (new * loud)[asked] * self.telling
+        if self.beside is not None and mixed_in(cells, weights, power):
             return self.beside.beside_alike(spectra, new, loud)
-        return self, new * directed(cells)
+        return self, new.index_copy(0, asked.nonzero()[:, 0], new[asked] * directed(cells))
 
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""

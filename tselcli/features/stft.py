@@ -141,3 +141,18 @@ def spread_mask(mask: Tensor, bands: Tensor, pool: int, n_frames: int) -> Tensor
         response; bins that no band covers get zero.
     """
     return (mask @ spread_share(bands.to(mask))).repeat_interleave(pool, dim=-2)[..., :n_frames, :]
+
+
+def frames_of(cells: Tensor, pool: int, n_frames: int) -> Tensor:
+    """List the STFT frames that make up some cells.
+
+    Args:
+        cells: which of them, true or false (T',).
+        pool: STFT frames per cell.
+        n_frames: STFT frames T in all; at most ``T' * pool``.
+
+    Returns:
+        Their indices, ascending, int64.
+    """
+    wanted = cells.repeat_interleave(pool)[:n_frames]
+    return wanted.nonzero()[:, 0]

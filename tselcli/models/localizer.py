@@ -27,6 +27,7 @@ from tselcli.features.stft import (
 )
 from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
+from tselcli.models.cells import AUDIBLE
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
 from tselcli.models.choosing import choose, presence
 from tselcli.models.estimate import estimate_logits
@@ -213,8 +214,8 @@ class Localizer:
         self, audio: Sound, picture: Tensor, steering: Steering
     ) -> tuple[Steering, Tensor]:
         """Look past what is alike in all channels; gives what is new of the picture as well."""
-        new, loud = choice.newness(picture[0]), audible(picture)[0]
-        return steering.beside_alike(lambda: self.spectra(audio), new, loud)
+        new = choice.newness(picture[0]) * (picture[0] > AUDIBLE)
+        return steering.beside_alike(lambda: self.spectra(audio), new, audible(picture)[0])
 
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray
