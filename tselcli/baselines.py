@@ -20,7 +20,7 @@ from tselcli.corpora.audio import resample
 from tselcli.dataset import Trial
 from tselcli.features.intensity import steered_intensity
 from tselcli.features.srp import srp_phat
-from tselcli.features.stft import log_mel, mel_power, reference_power, stft
+from tselcli.features.stft import bin_power, log_mel, mel_power, reference_power, stft
 from tselcli.metrics import angular_error
 from tselcli.models.direct import DirectLocalizer
 from tselcli.models.extract import gains
@@ -97,7 +97,7 @@ def listen(
         Complex (K, T, F); a plane wave from the k-th azimuth is itself in the k-th.
     """
     heard = torch.stack([gains(array, azimuth, features) for azimuth in azimuths_deg])  # (K, F, C)
-    size = heard.abs().square().sum(dim=-1)[:, None]
+    size = bin_power(heard).sum(dim=-1)[:, None]
     return torch.einsum("kfc,ctf->ktf", heard.conj(), spectrum) / size
 
 
@@ -112,7 +112,7 @@ def likeness(localizer: Localizer, beams: Tensor, query: str) -> npt.NDArray[Any
     Returns:
         The pooled logits (K,).
     """
-    power = beams.abs().square().to(localizer.device)
+    power = bin_power(beams).to(localizer.device)
     picture = log_mel(mel_power(power, localizer.bands, localizer.features.mel_pool))
     net, text = localizer.checkpoint.net, localizer.checkpoint.text
     logits = net.logits(net.cells(picture), text.encode([query]).to(localizer.device))

@@ -83,6 +83,26 @@ def test_what_is_alike_is_left_out(spec):
     assert float(found.mean()) < 0.15
 
 
+@pytest.mark.parametrize("mixed", [0.0, 3.0])
+def test_times_that_count_nothing_need_not_be_asked(mixed):
+    """A whole block of them, and the last cell, which is not whole; then all of them."""
+    array = parse_array("square:0.12")
+    steering = steering_of(array, GRID, 4, FEATURES, "cpu")
+    signal = (wave(array, 40.0) + mixed * alike(array))[:, : RATE - 321]
+    spectrum = spectrum_of(signal)
+    assert spectrum.shape[2] % FEATURES.mel_pool == 1
+    blocks = spectrum.split(4 * FEATURES.mel_pool, dim=2)
+    ones = torch.ones(-(-spectrum.shape[2] // FEATURES.mel_pool), FEATURES.n_mels)
+    some = ones.clone()
+    some[3:9], some[-1] = 0, 0
+    every, wanted = steering.beside_alike(lambda: blocks, ones, ones)
+    same, found = steering.beside_alike(lambda: blocks, some, ones)
+    assert isinstance(same, BesideAlike) is isinstance(every, BesideAlike) is (mixed > 0)
+    torch.testing.assert_close(found, wanted * some)
+    none = torch.zeros_like(ones)
+    assert torch.equal(steering.beside_alike(lambda: blocks, none, ones)[1], none)
+
+
 def test_steering_finds_a_wave_below_a_louder_sound_that_is_alike():
     """Half of the time each, 10 dB apart; three microphones cannot do without their mean."""
     array = parse_array("circular:3:0.06")

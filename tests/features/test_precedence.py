@@ -72,7 +72,8 @@ def test_level_changes_nothing_but_the_scale(count):
 
 
 def test_blocks_add_up(count, monkeypatch):
-    signal = arriving((40, 0.2, 1.0), (-80, 0.5, 0.7))
+    """Also one of silence between two sounds."""
+    signal = arriving((40, 0.2, 1.0), (-80, 0.7, 0.7))
     whole = counted(count, signal)
     monkeypatch.setattr("tselcli.features.precedence.BLOCK", 37)
     assert BLOCK > 400

@@ -49,6 +49,7 @@ def test_files_from_before_the_last_columns_go_on_as_they_were(saved, tmp_path):
     tensors = load_file(path)
     known = tensors["readout.place"][[0, 1, 2, 3, 4, 5, 6, 8]]
     fits = tensors["readout.choice"][:6]
+    tensors.pop("readout.surer")
     older = {"readout.place": known.contiguous(), "readout.choice": fits.contiguous()}
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
@@ -57,6 +58,7 @@ def test_files_from_before_the_last_columns_go_on_as_they_were(saved, tmp_path):
     assert readout.place[7] == 0
     torch.testing.assert_close(readout.place[[0, 1, 2, 3, 4, 5, 6, 8]], known)
     torch.testing.assert_close(readout.choice, torch.cat([fits, torch.zeros(2)]))
+    assert float(readout.surer) == 2.0  # which was a constant
 
 
 PLACES = [("place", shape) for shape in ((), (0,), (7,), (10,), (9, 2), (8, 9))]

@@ -152,7 +152,7 @@ def test_a_match_can_be_no_better_than_a_match():
 
 def test_what_is_heard_fits_as_far_as_it_is_trusted():
     voices = Voices(np.array([4.0, -4.0]), np.ones(2), np.array([-0.1, -3.0]), np.eye(2))
-    weights = np.array([0.5, 9.0, 9.0, 9.0, 2.0, 9.0])
+    weights = np.array([0.5, 9.0, 9.0, 9.0, 2.0, 9.0, 9.0, 9.0])
     expected = 0.5 * likeliness(voices.score) + 2.0 * voices.kin
     np.testing.assert_allclose(fitting(voices, weights), expected)
 

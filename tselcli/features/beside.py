@@ -112,7 +112,7 @@ class BesideAlike:
         """As `Steering.onsets`, of the power that is not alike."""
         size = len(self.begun.table)
         listen = self.begun.power, self._agree
-        return count_onsets(audio, self.rate, size, listen, masks, self.by_phase.cell_s)
+        return count_onsets(audio, self.rate, size, *listen, masks, self.by_phase.cell_s)
 
     def _agree(self, spectrum: Tensor, share: Tensor) -> Tensor:
         turned = agreement(phases(spectrum)[0], self.by_phase.histogram.turning, share, 1)

@@ -61,8 +61,8 @@ class OnsetHistogram:
     def __call__(self, audio: Sound, masks: Tensor | None = None, cell_s: float = 1.0) -> Tensor:
         """Count over a whole recording (C, N), as `count_onsets`: (1 + Q, A)."""
         size = len(self.turning)
-        listen = reference_power, self._agree
-        return count_onsets(audio, self.sample_rate, size, listen, masks, cell_s)[:, : self.size]
+        rate, listen = self.sample_rate, (reference_power, self._agree)
+        return count_onsets(audio, rate, size, *listen, masks, cell_s)[:, : self.size]
 
     def _agree(self, spectrum: Tensor, share: Tensor) -> Tensor:
         return agreement(phases(spectrum)[0], self.turning, share, 1)
@@ -72,21 +72,22 @@ def count_onsets(
     audio: Sound,
     sample_rate: int,
     size: int,
-    listen: tuple[Power, Agree],
+    power_of: Power,
+    agree: Agree,
     masks: Tensor | None = None,
     cell_s: float = 1.0,
 ) -> Tensor:
     """Count where sounds begin over a whole recording, block by block.
 
-    In one frame of sixteen something begins, so directions are asked of those alone.
+    Only where something begins is there a vote, so directions are asked of those frames alone.
 
     Args:
         audio: (C, N).
         sample_rate: Hz.
         size: directions of the grid A.
-        listen: gives the power (1, T, F) of a spectrum (1, C, T, F), and from a spectrum and the
-            weight of every band in every bin (M, F) the agreement of every cell with every
-            direction (T, M, A).
+        power_of: gives the power (1, T, F) of a spectrum (1, C, T, F).
+        agree: gives from some frames of a spectrum, and the weight of every band in every bin
+            (M, F), the agreement of every cell with every direction (T, M, A).
         masks: of described sounds, in [0, 1], over cells of time and mel bands (Q, T', M').
         cell_s: duration of such a cell in seconds.
 
@@ -100,7 +101,6 @@ def count_onsets(
     total = torch.zeros(1 + len(described), size, device=audio.device)
     before = None
     share, step = spread_share(bands), BLOCK * hop
-    power_of, agree = listen
     for start in range(0, audio.shape[-1] - n_fft + 1, step):
         piece = audio[:, start : start + step + n_fft - hop]
         spectrum = stft(piece[None], n_fft, hop, centred=False)
@@ -111,9 +111,9 @@ def count_onsets(
             continue
         middle_s = (start + n_fft / 2 + hop * begins) / sample_rate
         cells = (middle_s / cell_s).long().clamp_max(max(0, described.shape[1] - 1))
-        agreement = agree(spectrum[:, :, begins], share)
+        found = agree(spectrum[:, :, begins], share)
         share_of = described[:, cells.to(described.device)]
-        total = total + votes(agreement, power[begins], new[begins], share_of)
+        total = total + votes(found, power[begins], new[begins], share_of)
     return total
 
 

@@ -78,7 +78,10 @@ class Steering(Protocol):
         """
 
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
-        """Say how well every cell agrees with some azimuths of the grid: (T', M, K)."""
+        """Say how well every cell agrees with some azimuths of the grid: (T', M, K).
+
+        Blocks are whole cells, all but the last; these need not follow each other.
+        """
 
     def beside_alike(
         self, spectra: Callable[[], Iterable[Tensor]], new: Tensor, loud: Tensor
@@ -87,8 +90,8 @@ class Steering(Protocol):
 
         Args:
             spectra: gives the blocks of :meth:`response`, as often as it is asked.
-            new: how much of every mel cell is no echo (T', M); times of which all are 0 are not
-                asked.
+            new: how much of every mel cell is no echo (T', M); times of which all are 0 need not
+                be asked.
             loud: how much every cell matters (T', M).
 
         Returns:
@@ -260,7 +263,7 @@ class FoaSteering:
     def onsets(self, audio: Sound, masks: Tensor | None = None) -> Tensor:
         """As `Steering.onsets`."""
         size, listen = len(self.coarse), (self._omni_power, self._agree)
-        return count_onsets(audio, self.rate, size, listen, masks, self.cell_s)
+        return count_onsets(audio, self.rate, size, *listen, masks, self.cell_s)
 
     def _omni_power(self, spectrum: Tensor) -> Tensor:
         return reference_power(spectrum[:, :1])

@@ -25,10 +25,11 @@ Does it fit the description?
     kin          how likely it is of a kind that the description may mean (`Matching.kinship`)
 
 The first is answered by a logistic function, the second by a conditional logit (D. McFadden,
-"Conditional logit analysis of qualitative choice behavior", 1974) over the latter five and the
-first, both as the logarithm of a chance and as log-odds: of a source and a wall that could be
-another one, the surer is the likelier answer. Its softmax over the candidates is the probability
-that each is the answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`).
+"Conditional logit analysis of qualitative choice behavior", 1974) over the latter five, `left`
+twice, and the answer to the first as a log chance and as log-odds: of a source and a wall that
+could be another one, the surer is the likelier answer. Its softmax over the candidates is the
+probability that each is the answer. Both are fitted on validation scenes
+(:mod:`tselcli.models.calibration`).
 """
 
 from dataclasses import dataclass
@@ -79,8 +80,11 @@ class Choice:
 
 
 def newness(picture: Tensor) -> Tensor:
-    """Say how much of every point of a log-mel picture (T, M) is no echo: (T, M) in [0, 1]."""
-    return onsets(torch.pow(10.0, 8 * (picture - 1)), DECAY)[0]
+    """Say how much of every point of a log-mel picture (T, M) is no echo: (T, M) in [0, 1].
+
+    A silent point has 0, also after so long a silence that no echo can be left.
+    """
+    return onsets(torch.pow(10.0, 8 * (picture - 1)), DECAY)[0] * (picture > AUDIBLE)
 
 
 def likeliness(score: Array) -> Array:
@@ -194,8 +198,8 @@ def log_chances(odds: Array) -> Array:
 def matches(table: Array, odds: Array) -> Array:
     """Lay out what the choice is made of: the columns `MATCH` and whether somebody is there.
 
-    What the mask leaves speaks otherwise against a direction if it could come from elsewhere: its
-    own column counts as far as there are two sources, the last one as far as there is one alone.
+    What the mask leaves weighs differently where it could come from another source: its own column
+    counts as far as there are two, the last column as far as there is only one.
 
     Args:
         table: (K, 13).
@@ -206,9 +210,9 @@ def matches(table: Array, odds: Array) -> Array:
     """
     fits, left = table[:, : len(MATCH)].copy(), MATCH.index("left")
     chances = np.sort(1 / (1 + np.exp(-odds)))
-    two = chances[-2] if len(chances) > 1 else 0.0
-    fits[:, left] *= two
-    return np.column_stack([fits, log_chances(odds), odds, (1 - two) * table[:, left]])
+    second = chances[-2] if len(chances) > 1 else 0.0
+    fits[:, left] *= second
+    return np.column_stack([fits, log_chances(odds), odds, (1 - second) * table[:, left]])
 
 
 def kin_of(log_chances: Array, table: Array) -> float:
@@ -231,7 +235,7 @@ def steering_weights(
     Returns:
         Against each query (Q, T, M), and for everything (1, T, M).
     """
-    loud = torch.exp(energy * 8 * 2.302585 * (picture - 1)) * (picture > AUDIBLE) * new
+    loud = torch.exp(energy * 8 * 2.302585 * (picture - 1)) * new
     against = torch.sigmoid(-fine(logits[None], picture.shape[0])[0]) ** LEFT_POWER
     return against * loud, loud[None]
 

@@ -1,18 +1,16 @@
 """From what the network heard to a choice among directions, for every query."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tselcli.features.stft import frames_of
 from tselcli.models import choice, scenery
-from tselcli.models.losses import audible
 from tselcli.models.posterior import AZIMUTHS, peak_azimuth
 from tselcli.models.readout import Readout
-from tselcli.models.scoring import Heard, voices
+from tselcli.models.scoring import Heard, agreement_of_cells, voices
 
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer
@@ -27,7 +25,8 @@ def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
     union = sorted({index for found in asked for index in found})
     columns = [[union.index(index) for index in found] for found in asked]
     readout = localizer.checkpoint.readout
-    evidence = _agreement(localizer, heard, union)
+    spectra, pool = localizer.spectra(heard.audio), localizer.features.mel_pool
+    evidence = agreement_of_cells(spectra, heard, pool, union)
     blocks = ([part[..., some] for some in columns] for part in evidence)
     weights, place, before = map(_array, (readout.choice, readout.place, readout.before))
     offered = zip(views, asked, strict=True)
@@ -40,20 +39,6 @@ def choose(localizer: "Localizer", heard: Heard) -> list[choice.Choice]:
         total = choice.matches(table, choice.source_odds(table, place)) @ weights
         choices.append(_chosen(view, found, table, total))
     return choices
-
-
-def _agreement(localizer: "Localizer", heard: Heard, directions: list[int]) -> Iterator[Tensor]:
-    """Yield how well cells agree with directions, block by block; 0 at times that count nothing."""
-    counts = (audible(heard.picture)[0] * heard.new > 0).any(dim=1)
-    pool, first = localizer.features.mel_pool, 0
-    for part in localizer.spectra(heard.audio):
-        asked = counts[first : first + -(-part.shape[2] // pool)]
-        found = heard.new.new_zeros(len(asked), heard.picture.shape[2], len(directions))
-        frames = frames_of(asked, pool, part.shape[2])
-        if len(frames):
-            found[asked] = heard.steering.agreement([part[:, :, frames]], directions)
-        yield found
-        first += len(asked)
 
 
 def presence(readout: Readout, heard: Heard, choices: Sequence[choice.Choice]) -> list[float]:

@@ -27,7 +27,6 @@ from tselcli.features.stft import (
 )
 from tselcli.features.streamed import Advance, Sound
 from tselcli.models import choice
-from tselcli.models.cells import AUDIBLE
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint
 from tselcli.models.choosing import choose, presence
 from tselcli.models.estimate import estimate_logits
@@ -214,8 +213,8 @@ class Localizer:
         self, audio: Sound, picture: Tensor, steering: Steering
     ) -> tuple[Steering, Tensor]:
         """Look past what is alike in all channels; gives what is new of the picture as well."""
-        new = choice.newness(picture[0]) * (picture[0] > AUDIBLE)
-        return steering.beside_alike(lambda: self.spectra(audio), new, audible(picture)[0])
+        new, loud = choice.newness(picture[0]), audible(picture)[0]
+        return steering.beside_alike(lambda: self.spectra(audio), new, loud)
 
     def track(
         self, signal: npt.NDArray[Any], sample_rate: int, queries: Sequence[str], array: MicArray

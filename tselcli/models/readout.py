@@ -7,18 +7,19 @@ from torch import Tensor, nn
 
 from tselcli.models.cells import AUDIBLE, fine
 
+# Of files from before `unlike`, before log-odds and `left` of a single source, and before `surer`.
+OLDER_PLACE, OLDER_CHOICE, OLDER_SURER = 8, 6, 2.0
+
 
 def log_sigmoid(logits: Tensor) -> Tensor:
     """Give log(sigmoid), in steps that ONNX keeps: of its own sigmoid some logarithms are NaN."""
     return logits.clamp_max(0.0) - torch.log1p(torch.exp(-logits.abs()))
 
 
-OLDER_PLACE, OLDER_CHOICE = 8, 6  # weights in files that knew fewer columns
-
-
 def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the tensors of a file that knew fewer columns 0 for those; others stay as they are."""
+    """Complete the tensors of an older file, so that it goes on as it was: 0 for new columns."""
     found, place = dict(tensors), tensors["readout.place"]
+    found.setdefault("readout.surer", torch.tensor(OLDER_SURER))
     if place.shape == (OLDER_PLACE,):
         found["readout.place"] = torch.cat([place[:-1], place.new_zeros(1), place[-1:]])
     choice = tensors["readout.choice"]
@@ -43,6 +44,7 @@ class Readout(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
         # Of the choice among directions (tselcli.models.choice):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
+        self.surer = nn.Parameter(torch.tensor(1.5))  # sharpness of kinds (Matching.kinship)
         # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
         # being the described one (of choice.matches); fitted at the end of training.
         self.place = nn.Parameter(torch.tensor([0.3, -0.3, -1.7, 0.6, 0.9, 2.3, 0.9, 0.8, 6.1]))

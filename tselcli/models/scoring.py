@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from tselcli.features.steering import Steering
+from tselcli.features.stft import frames_of
 from tselcli.features.streamed import Sound
-from tselcli.models.cells import AUDIBLE, coarse, fine
+from tselcli.models.cells import coarse, fine
 from tselcli.models.checkpoint import Checkpoint
 from tselcli.models.choice import Voices
 from tselcli.models.losses import audible
@@ -29,7 +30,7 @@ class Heard:
         audio: (C, N) at the model's rate.
         picture: log-mel (1, T', M).
         matched: its cells with every query, Q.
-        new: of :func:`tselcli.models.choice.newness` (T', M).
+        new: how much of every point is no echo and has a direction; 0 where it is silent (T', M).
         steering: what tells its directions.
     """
 
@@ -131,8 +132,34 @@ def direction_shares(
     """
     logits = focus * evidence if likely is None else focus * evidence + likely
     share = torch.softmax(logits, dim=-1)
-    weight: Tensor = audible(picture) * (picture > AUDIBLE) * new
+    weight: Tensor = audible(picture) * new
     return share * weight[..., None]
+
+
+def agreement_of_cells(
+    spectra: Iterable[Tensor], heard: Heard, pool: int, directions: list[int]
+) -> Iterator[Tensor]:
+    """Yield how well cells agree with directions, block by block; 0 at times that count nothing.
+
+    Args:
+        spectra: blocks (1, C, T of the block, F), whole cells but for the last.
+        heard: the recording.
+        pool: STFT frames per cell.
+        directions: bins of the grid (K).
+
+    Yields:
+        (T' of the block, M, K).
+    """
+    counts = (audible(heard.picture)[0] * heard.new > 0).any(dim=1)
+    first = 0
+    for part in spectra:
+        asked = counts[first : first + -(-part.shape[2] // pool)]
+        found = heard.new.new_zeros(len(asked), heard.picture.shape[2], len(directions))
+        frames = frames_of(asked, pool, part.shape[2])
+        if len(frames):
+            found[asked] = heard.steering.agreement([part[:, :, frames]], directions)
+        yield found
+        first += len(asked)
 
 
 def query_groups(n_queries: int, picture: Tensor) -> Iterator[slice]:
@@ -153,7 +180,7 @@ def voices(
     for q, sums in enumerate(direction_sums(blocks, heard, checkpoint.readout.focus, likely)):
         kin, words = torch.zeros_like(sums.total), heard.matched.words
         if words is not None:
-            kin = checkpoint.net.kinship(sums.embedded, words[q])
+            kin = checkpoint.net.kinship(sums.embedded, words[q], checkpoint.readout.surer)
         unit = torch.nn.functional.normalize(sums.embedded, dim=-1)
         told = (sums.score, sums.mass, kin, unit @ unit.T)
         parts = (part.double().cpu().numpy() for part in told)

@@ -24,7 +24,7 @@ from tselcli.models import choice, scenery
 from tselcli.models.cells import fine
 from tselcli.models.path import Bins, Floats, Ways, certainty, gathered, hysteresis, refined
 from tselcli.models.posterior import AZIMUTHS, LOBE_DEG
-from tselcli.models.scoring import Heard, voices
+from tselcli.models.scoring import Heard, agreement_of_cells, voices
 
 if TYPE_CHECKING:
     from tselcli.models.localizer import Localizer
@@ -195,14 +195,14 @@ def _evidence_along(
     columns = [
         torch.from_numpy(np.searchsorted(union, np.stack(found, axis=1))) for found in ways
     ]  # Q of (T, K)
-    first, cell_s = 0, features.mel_pool * hop_s
-    for spectrum in localizer.spectra(heard.audio):
-        agreement = heard.steering.agreement([spectrum], (union * GRID_DEG).tolist())
-        middle_s = first * hop_s + (features.mel_pool - 1) / 2 * hop_s
-        frames = _frame_of(len(agreement), cell_s, middle_s, len(columns[0]))
+    first, pool = 0, features.mel_pool
+    spectra, directions = localizer.spectra(heard.audio), (union * GRID_DEG).tolist()
+    for agreement in agreement_of_cells(spectra, heard, pool, directions):
+        middle_s = first * hop_s + (pool - 1) / 2 * hop_s
+        frames = _frame_of(len(agreement), pool * hop_s, middle_s, len(columns[0]))
         at = [column[frames][:, None].expand(-1, agreement.shape[1], -1) for column in columns]
         yield [agreement.gather(2, one.to(agreement.device)) for one in at]
-        first += spectrum.shape[2]
+        first += len(agreement) * pool
 
 
 def _judge(ways: list[Bins], fits: Floats, response: Floats, chosen: choice.Choice) -> Floats:
