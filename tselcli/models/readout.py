@@ -44,7 +44,7 @@ class Readout(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
         # Of the choice among directions (tselcli.models.choice):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
-        self.surer = nn.Parameter(torch.tensor(1.5))  # sharpness of kinds (Matching.kinship)
+        self.surer = nn.Parameter(torch.tensor(2.0))  # sharpness of kinds (Matching.kinship)
         # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
         # being the described one (of choice.matches); fitted at the end of training.
         self.place = nn.Parameter(torch.tensor([0.3, -0.3, -1.7, 0.6, 0.9, 2.3, 0.9, 0.8, 6.1]))
