@@ -16,12 +16,10 @@ from tselcli.models.checkpoint import load_checkpoint
 from tselcli.models.choice import COLUMNS, MATCH, Choice
 from tselcli.models.choosing import presence
 from tselcli.models.mask import MaskNet
-from tselcli.models.matching import KIN, OWN, Matched
+from tselcli.models.matching import KIN, OWN, SURER, Matched
 from tselcli.models.readout import Readout
 from tselcli.models.scoring import Heard
 from tselcli.sections import FeatureRecipe
-
-SURER = torch.tensor(2.0)
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def test_what_fits_another_kind_better_is_not_the_described_sound(net):
     poor, other = torch.tensor([0.2, 0.0, 0.0, 0.0]), torch.tensor([0.2, 0.0, 3.0, 0.0])
     query = net.kinds[0]
     assert float(net.match(poor[None], query[None])) == float(net.match(other[None], query[None]))
-    kin = net.kinship(torch.stack([poor, other]), query, SURER)
+    kin = net.kinship(torch.stack([poor, other]), query)
     assert float(kin[0] - kin[1]) > 5
 
 
@@ -50,19 +48,19 @@ def test_chances_are_those_of_the_formula(net):
     near = [6 / math.sqrt(40), 2 / math.sqrt(40), 0.0]
     kin = torch.tensor([OWN] + [math.exp(KIN * (one - 1)) for one in near])
     expected = torch.log((chances * kin).sum() + 1e-5)
-    torch.testing.assert_close(net.kinship(sound[None], query, SURER)[0], expected)
+    torch.testing.assert_close(net.kinship(sound[None], query)[0], expected)
 
 
 def test_an_unknown_description_stands_for_itself(net):
     """No kind is a kin of it; the sound that fits it better is the likelier one."""
     sounds = torch.tensor([[0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, -1.0]])
-    kin = net.kinship(sounds, torch.tensor([0.0, 0.0, 0.0, 8.0]), SURER)
+    kin = net.kinship(sounds, torch.tensor([0.0, 0.0, 0.0, 8.0]))
     assert kin[0] > kin[1] > kin[2]
 
 
 def test_without_kinds_nothing_speaks_for_anybody(net):
     net.kinds.zero_()
-    kin = net.kinship(torch.randn(5, 4), torch.randn(4), SURER)
+    kin = net.kinship(torch.randn(5, 4), torch.randn(4))
     torch.testing.assert_close(kin, torch.full((5,), math.log(OWN + 1e-5)))
 
 

@@ -26,9 +26,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit what turns evidence into chances to scenes of the validation split.
 
-    Half of the scenes are those of the recipe; the others are of a single source, so that a wall
-    is not taken for a source where there is no second one, half of them with another sound alike
-    in all channels. A model that does not know what the kinds of sound are called, as
+    Two thirds of the scenes are those of the recipe; one third are of a single source, so that
+    a wall is not taken for a source where there is no second one, half of them with another
+    sound alike in all channels. A model that does not know what the kinds of sound are called, as
     one of `tsel join`, learns it from the captions of the training split.
 
     Args:
@@ -50,7 +50,7 @@ def calibrate(
     checkpoint = load_checkpoint(model, pick_device(device))
     if not checkpoint.net.kinds.any():
         learn_kinds(checkpoint, corpus_of(recipe, "train").clips)
-    few = count // 4
+    few = count // 6
     trials = itertools.chain(
         fresh_trials(recipe, "val", seed, count - 2 * few, jobs),
         fresh_trials(_single(recipe, additive=0), "val", seed + 1, few, jobs),

@@ -18,7 +18,6 @@ from tselcli.models.scenery import Array, away
 
 NEAR_DEG = 10.0  # of the truth, for a candidate that is the answer
 HOLD = 1e-3  # weight decay of standardised weights
-LEAST_ALONE = 0.3  # spread of the column of single sources, where hardly one was asked
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def _fit_somebody(questions: Sequence[Question], columns: slice) -> Tensor:
 
 
 def fit_choice(questions: Sequence[Question], place: Tensor) -> Tensor:
-    """Fit the weights of what speaks for a candidate: maximum likelihood, (8,).
+    """Fit the weights of what speaks for a candidate: maximum likelihood, (6,).
 
     Columns that never differ get the weight 0.
 
@@ -87,7 +86,6 @@ def fit_choice(questions: Sequence[Question], place: Tensor) -> Tensor:
     asked = [q for q in questions if q.answer is not None]
     rows = [matches(q.table, source_odds(q.table, offset)) for q in asked]
     scale = _scale(np.concatenate([row - row.mean(axis=0) for row in rows]))
-    scale[-1] = min(scale[-1], 1 / LEAST_ALONE)  # else its weight is a guess, and decides later
     most = max(len(row) for row in rows)
     tables = torch.zeros(len(rows), most, len(scale), dtype=torch.float64)
     there = torch.zeros(len(rows), most, dtype=torch.bool)

@@ -171,7 +171,8 @@ def load_checkpoint(name_or_path: str, device: torch.device | str = "cpu") -> Ch
         net = build_net(recipe, text.dim)
         readout = Readout(recipe.features.n_mels)
         fill(net, tensors, "net.")
-        fill(readout, widened(tensors), "readout.")
+        place = widened(tensors["readout.place"], len(readout.place))
+        fill(readout, tensors | {"readout.place": place}, "readout.")
     except (KeyError, TypeError, ValueError, RecipeError, CheckpointError) as error:
         raise CheckpointError(
             f"{path}: the parts do not fit together ({error}); it is damaged, or of another "

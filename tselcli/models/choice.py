@@ -19,17 +19,14 @@ Does it fit the description?
 
     likeliness   the mean logit of its cells, bent: beyond a match, more is no better
     masked       its share of the response under the mask
-    left         how much of what the mask leaves comes from there; it has one weight where there
-                 are two sources, and one where there is no other
+    left         how much of what the mask leaves comes from there, if there are two sources
     described    log of how many of the sounds that fit begin there
     kin          how likely it is of a kind that the description may mean (`Matching.kinship`)
 
-The first is answered by a logistic function, the second by a conditional logit (D. McFadden,
-"Conditional logit analysis of qualitative choice behavior", 1974) over the latter five, `left`
-twice, and the answer to the first as a log chance and as log-odds: of a source and a wall that
-could be another one, the surer is the likelier answer. Its softmax over the candidates is the
-probability that each is the answer. Both are fitted on validation scenes
-(:mod:`tselcli.models.calibration`).
+The first is answered by a logistic function, the second by a conditional logit over the latter
+five and the logarithm of the first (D. McFadden, "Conditional logit analysis of qualitative
+choice behavior", 1974): its softmax over the candidates is the probability that each is the
+answer. Both are fitted on validation scenes (:mod:`tselcli.models.calibration`).
 """
 
 from dataclasses import dataclass
@@ -114,7 +111,7 @@ def fitting(voices: Voices, weights: Array) -> Array:
 
     Args:
         voices: of some directions or ways.
-        weights: of the choice (8,).
+        weights: of the choice (6,).
     """
     likely, kin = weights[MATCH.index("likeliness")], weights[MATCH.index("kin")]
     return np.asarray(likely * likeliness(voices.score) + kin * voices.kin)
@@ -196,23 +193,22 @@ def log_chances(odds: Array) -> Array:
 
 
 def matches(table: Array, odds: Array) -> Array:
-    """Lay out what the choice is made of: the columns `MATCH` and whether somebody is there.
+    """Lay out what the choice is made of: the columns `MATCH` and the log chance of a source.
 
-    What the mask leaves weighs differently where it could come from another source: its own column
-    counts as far as there are two, the last column as far as there is only one.
+    What the mask leaves speaks against a direction only if it could come from elsewhere: it
+    counts as far as there are two sources.
 
     Args:
         table: (K, 13).
         odds: of :func:`source_odds` (K,).
 
     Returns:
-        `MATCH`, the log chance of a source, its log-odds, `left` of a single source: (K, 8).
+        (K, 6).
     """
-    fits, left = table[:, : len(MATCH)].copy(), MATCH.index("left")
+    fits = table[:, : len(MATCH)].copy()
     chances = np.sort(1 / (1 + np.exp(-odds)))
-    second = chances[-2] if len(chances) > 1 else 0.0
-    fits[:, left] *= second
-    return np.column_stack([fits, log_chances(odds), odds, (1 - second) * table[:, left]])
+    fits[:, MATCH.index("left")] *= chances[-2] if len(chances) > 1 else 0.0
+    return np.column_stack([fits, log_chances(odds)])
 
 
 def kin_of(log_chances: Array, table: Array) -> float:

@@ -16,6 +16,7 @@ from tselcli.models.cells import coarse
 
 COMMON = 1024  # cells that stand for everyday sounds
 KINDS = 512  # of sound that a network can remember
+SURER = 2.0  # the chances of kinds are sharper than those of cells
 KIN = 24.0  # how fast descriptions turn into others with their distance
 OWN = 0.1  # weight of the description itself among the kinds that it could mean
 LEAST_KIN = 1e-5
@@ -120,7 +121,7 @@ class Matching(nn.Module, ABC):
         scores = self.scores(self.common[None], text)[0]
         return torch.logsumexp(scores, dim=0) - math.log(len(scores))
 
-    def kinship(self, embedded: Tensor, words: Tensor, surer: Tensor) -> Tensor:
+    def kinship(self, embedded: Tensor, words: Tensor) -> Tensor:
         """Say how likely sounds are of a kind that a description may mean: nats.
 
         A sound that fits a description a little is not the described one if it fits that of
@@ -131,13 +132,12 @@ class Matching(nn.Module, ABC):
         Args:
             embedded: mean cells of the sounds (N, D).
             words: of one description, of :meth:`project` (D,).
-            surer: how much sharper the chances of kinds are than those of cells, a scalar.
 
         Returns:
             (N,), at least log(1e-5).
         """
         known = self.kinds[self.kinds.any(dim=1)]
-        chances = torch.softmax(surer * self.match(embedded, torch.cat([words[None], known])), -1)
+        chances = torch.softmax(SURER * self.match(embedded, torch.cat([words[None], known])), -1)
         kin = torch.exp(KIN * (functional.cosine_similarity(words[None], known) - 1))
         return torch.log(chances @ torch.cat([kin.new_tensor([OWN]), kin]) + LEAST_KIN)
 

@@ -1,14 +1,9 @@
 """What a mask says about direction: the few numbers between cells and an azimuth."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 
 from tselcli.models.cells import AUDIBLE, fine
-
-# Of files from before `unlike`, before log-odds and `left` of a single source, and before `surer`.
-OLDER_PLACE, OLDER_CHOICE, OLDER_SURER = 8, 6, 2.0
 
 
 def log_sigmoid(logits: Tensor) -> Tensor:
@@ -16,16 +11,11 @@ def log_sigmoid(logits: Tensor) -> Tensor:
     return logits.clamp_max(0.0) - torch.log1p(torch.exp(-logits.abs()))
 
 
-def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Complete the tensors of an older file, so that it goes on as it was: 0 for new columns."""
-    found, place = dict(tensors), tensors["readout.place"]
-    found.setdefault("readout.surer", torch.tensor(OLDER_SURER))
-    if place.shape == (OLDER_PLACE,):
-        found["readout.place"] = torch.cat([place[:-1], place.new_zeros(1), place[-1:]])
-    choice = tensors["readout.choice"]
-    if choice.shape == (OLDER_CHOICE,):
-        found["readout.choice"] = torch.cat([choice, choice.new_zeros(2)])
-    return found
+def widened(place: Tensor, size: int) -> Tensor:
+    """Give the weights of a file that knew one column less, 0 for it; others stay as they are."""
+    if place.shape != (size - 1,):
+        return place
+    return torch.cat([place[:-1], place.new_zeros(1), place[-1:]])
 
 
 class Readout(nn.Module):
@@ -44,16 +34,15 @@ class Readout(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(3.0))  # log of the posterior's temperature
         # Of the choice among directions (tselcli.models.choice):
         self.focus = nn.Parameter(torch.tensor(15.0))  # of sharing cells among directions
-        self.surer = nn.Parameter(torch.tensor(2.0))  # sharpness of kinds (Matching.kinship)
         # Of what speaks for a source in a direction (choice.PLACE and an offset), and for its
-        # being the described one (of choice.matches); fitted at the end of training.
+        # being the described one (choice.MATCH and the first); fitted at the end of training.
         self.place = nn.Parameter(torch.tensor([0.3, -0.3, -1.7, 0.6, 0.9, 2.3, 0.9, 0.8, 6.1]))
         # The same before cells are shared among directions: of choice.SEEN and an offset.
         self.before = nn.Parameter(torch.tensor([0.6, 1.8, -3.9, 0.1, 1.2, -0.4, 4.8]))
         # What says that the sound is there at all: slope of the network's log-odds, offset, and
         # weight of the kinship of what was chosen; fitted then, too.
         self.there = nn.Parameter(torch.tensor([1.0, 0.0, 0.0]))
-        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.0, 0.9, 0.0, 0.0]))
+        self.choice = nn.Parameter(torch.tensor([1.0, 2.3, -2.5, 0.2, 0.0, 0.9]))
 
     def weights(self, logits: Tensor, picture: Tensor) -> Tensor:
         """Weigh the cells for steering.

@@ -180,7 +180,7 @@ def voices(
     for q, sums in enumerate(direction_sums(blocks, heard, checkpoint.readout.focus, likely)):
         kin, words = torch.zeros_like(sums.total), heard.matched.words
         if words is not None:
-            kin = checkpoint.net.kinship(sums.embedded, words[q], checkpoint.readout.surer)
+            kin = checkpoint.net.kinship(sums.embedded, words[q])
         unit = torch.nn.functional.normalize(sums.embedded, dim=-1)
         told = (sums.score, sums.mass, kin, unit @ unit.T)
         parts = (part.double().cpu().numpy() for part in told)
