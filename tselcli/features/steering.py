@@ -80,7 +80,7 @@ class Steering(Protocol):
     def agreement(self, spectra: Iterable[Tensor], indices: list[int]) -> Tensor:
         """Say how well every cell agrees with some azimuths of the grid: (T', M, K).
 
-        Blocks are whole cells, all but the last; these need not follow each other.
+        Blocks are of whole cells, all but the last, and need not follow each other.
         """
 
     def beside_alike(
