@@ -23,12 +23,14 @@ from tselcli.models.checkpoint import (
     save_checkpoint,
     take_over,
 )
+from tselcli.models.device_mixer import DeviceMixer
 from tselcli.models.lessons import Lessons, load_lessons
 from tselcli.models.localizer import Localizer
 from tselcli.models.matching import Matching
 from tselcli.models.mixer import Mixer, Stems
 from tselcli.models.protocols import TextEncoder
 from tselcli.models.readout import Readout
+from tselcli.models.stem_table import has_kinds, stem_table
 from tselcli.models.training import batch_loss, cell_evidence, fit_readout
 from tselcli.recipe import Recipe
 from tselcli.stems import file_digest
@@ -78,11 +80,7 @@ class MaskTask:
         table = caption_table(self.text, sorted(captions | {*lessons.names}), default_cache())
         names = [table[name] for name in lessons.names]
         self.names = torch.stack(names).to(device) if names else None
-        seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
-        rng = np.random.default_rng(seed)
-        batch = recipe.train.batch_size
-        taught = dict(lessons.vectors), dict(lessons.odds)
-        self.mixer = Mixer(stems, table, recipe.mixing, recipe.features, rng, batch, *taught)
+        self.mixer = mixer_of(recipe, stems, table, lessons, device, rank)
         self.rank = rank
 
     def loss(self, net: nn.Module) -> tuple[Tensor, dict[str, float]]:
@@ -130,12 +128,41 @@ class MaskTask:
 
     def state(self) -> Any:
         """Give the state of the random numbers that mix."""
-        return self.mixer.rng.bit_generator.state
+        return self.mixer.state()
 
     def restore(self, state: Any) -> None:
         """Go on with the same mixtures; further processes begin new ones."""
         if self.rank == 0:
-            self.mixer.rng.bit_generator.state = state
+            self.mixer.restore(state)
+
+
+def mixer_of(
+    recipe: Recipe,
+    stems: Stems,
+    table: dict[str, Tensor],
+    lessons: Lessons,
+    device: torch.device,
+    rank: int,
+) -> Mixer | DeviceMixer:
+    """Mix where the network is, or stem by stem where there are too many to be kept there.
+
+    Args:
+        recipe: how to mix.
+        stems: a list is in memory; what else there is reads its stems from disk.
+        table: embedding of every caption.
+        lessons: of a teacher, by clip.
+        device: of the network.
+        rank: of this process, for mixtures of its own.
+    """
+    seed = [recipe.seed, 7] if rank == 0 else [recipe.seed, 7, rank]
+    rng = np.random.default_rng(seed)
+    batch = recipe.train.batch_size
+    taught = dict(lessons.vectors), dict(lessons.odds)
+    rules = recipe.mixing, recipe.features
+    if not isinstance(stems, list) or not has_kinds(stems):
+        return Mixer(stems, table, *rules, rng, batch, *taught)
+    there = stem_table(stems, table, *taught).to(device)
+    return DeviceMixer(there, *rules, batch, int(rng.integers(2**63)))
 
 
 def caption_table(

@@ -103,8 +103,8 @@ class Mixer:
             recipe.crop_s * features.sample_rate / features.hop / features.mel_pool
         )
         self.n_mels = features.n_mels
-        self.cross_spread = _cross_spread(features)
-        self.band_hz = _band_centres(features)
+        self.cross_spread = cross_spread(features)
+        self.band_hz = band_centres(features)
         by_label: dict[str, list[int]] = {}
         for index, stem in enumerate(stems):
             by_label.setdefault(stem.clip.label, []).append(index)
@@ -112,6 +112,14 @@ class Mixer:
         share = np.sqrt([len(members) for members in self.by_label])
         self.label_share = np.cumsum(share / share.sum())
         self._conflict: dict[tuple[str, str], bool] = {}
+
+    def state(self) -> Any:
+        """Give what the next batches depend on."""
+        return self.rng.bit_generator.state
+
+    def restore(self, state: Any) -> None:
+        """Go on where ``state`` was taken."""
+        self.rng.bit_generator.state = state
 
     def batch(self) -> Batch:
         """Draw ``batch_size`` mixtures and their descriptions, new at every call."""
@@ -269,13 +277,14 @@ class Mixer:
         return owner
 
 
-def _band_centres(features: FeatureRecipe) -> npt.NDArray[Any]:
+def band_centres(features: FeatureRecipe) -> npt.NDArray[Any]:
+    """Give the frequency of every mel band in hertz (M,)."""
     bands = mel_bands(features.sample_rate, features.n_fft, features.n_mels).numpy()
     hertz = np.linspace(0, features.sample_rate / 2, len(bands))
     return np.asarray(hertz @ bands / np.maximum(bands.sum(axis=0), 1e-12))
 
 
-def _cross_spread(features: FeatureRecipe) -> Tensor:
+def cross_spread(features: FeatureRecipe) -> Tensor:
     """Give the spread of the interference term per mel band: it averages out over bins."""
     bands = mel_bands(features.sample_rate, features.n_fft, features.n_mels)
     bins = bands.sum(dim=0).square() / bands.square().sum(dim=0).clamp_min(1e-12)
