@@ -14,14 +14,13 @@ from typing import Any, cast
 from pydantic import Field, ValidationError, model_validator
 
 from tselcli.errors import RecipeError
+from tselcli.model_sections import MaskRecipe, ModelRecipe
 from tselcli.problems import did_you_mean, explain, heading
 from tselcli.sections import (
     CorpusRecipe,
     EvalRecipe,
     FeatureRecipe,
-    MaskRecipe,
     MixingRecipe,
-    ModelRecipe,
     ObjectiveRecipe,
     Published,
     SceneRecipe,

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 
 from tselcli.errors import CheckpointError
+from tselcli.model_sections import MaskRecipe
 from tselcli.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tselcli.models.committee import Committee
 from tselcli.models.mask import MaskNet
 from tselcli.models.reading import packed
 from tselcli.recipe import Recipe
 
-FREE = ("members", "dropout", "text_weights")  # weights of encoders are compared themselves
+# Weights of encoders are compared themselves.
+FREE = ("members", "width", "dropout", "text_weights")
 
 
 def join(models: Sequence[str], out: Path) -> dict[str, Any]:
@@ -39,7 +41,9 @@ def join(models: Sequence[str], out: Path) -> dict[str, Any]:
     for other, name in zip(loaded[1:], models[1:], strict=True):
         _check(first, other, name)
     nets = [net for one in loaded for net in _members(one)]
-    rules = first.recipe.model.model_copy(update={"members": len(nets)})
+    widths = [width for one in loaded for width in _widths(one)]
+    width = widths[0] if len(set(widths)) == 1 else tuple(widths)
+    rules = first.recipe.model.model_copy(update={"members": len(nets), "width": width})
     recipe = first.recipe.model_copy(update={"model": rules})
     net = Committee(nets)
     slope, offset, *_ = first.net.presence.tolist()
@@ -47,6 +51,11 @@ def join(models: Sequence[str], out: Path) -> dict[str, Any]:
     figures = {"joined": [one.name for one in loaded]}
     save_checkpoint(out, net, first.readout, first.text, recipe, figures)
     return {"members": len(nets), "parameters": sum(p.numel() for p in net.parameters())}
+
+
+def _widths(one: Checkpoint) -> tuple[int, ...]:
+    assert isinstance(one.recipe.model, MaskRecipe)
+    return one.recipe.model.widths
 
 
 def _members(one: Checkpoint) -> list[MaskNet]:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tselcli.errors import DataError
+from tselcli.model_sections import ConcatLstmRecipe, ConcatRecipe, CrossAttentionRecipe, MaskRecipe
 from tselcli.recipe import Recipe, load_recipe, recipe_from_dict
-from tselcli.sections import ConcatLstmRecipe, ConcatRecipe, CrossAttentionRecipe, MaskRecipe
 
 EVAL_FILE, RECIPE_FILE = "eval.json", "recipe.yaml"
 RANDOM_SOURCE, RANDOM_AZIMUTH = "chance: random source", "chance: random azimuth"

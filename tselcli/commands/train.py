@@ -29,12 +29,12 @@ from tselcli.examples import Example, FolderExamples, fresh_examples
 from tselcli.features.cache import default_cache
 from tselcli.files import write_text_atomically
 from tselcli.folder_stems import FolderStems
+from tselcli.model_sections import MaskRecipe
 from tselcli.models.lessons import load_lessons
 from tselcli.models.mixer import Stems
 from tselcli.models.reading import open_reader
 from tselcli.models.training import check_precision, pick_device
 from tselcli.recipe import Recipe, recipe_to_yaml
-from tselcli.sections import MaskRecipe
 from tselcli.stems import fresh_stems
 from tselcli.trainer import Run, Task, rank_and_world
 

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tselcli.errors import CheckpointError, RecipeError
+from tselcli.model_sections import MaskRecipe
 from tselcli.models.committee import Committee
 from tselcli.models.eight_bits import restored, rounded
 from tselcli.models.encoders import CompactTextEncoder
@@ -32,7 +33,6 @@ from tselcli.models.protocols import TextEncoder
 from tselcli.models.reading import Outside, find_again, packed, unpacked
 from tselcli.models.readout import Readout, widened
 from tselcli.recipe import Recipe, recipe_from_dict, recipe_to_yaml
-from tselcli.sections import MaskRecipe
 from tselcli.yamlfile import parse_yaml
 
 FORMAT = "tsel-checkpoint-1"
@@ -73,14 +73,14 @@ def build_net(recipe: Recipe, text_dim: int, tutor_dim: int = 0) -> Matching:
         MaskNet(
             n_mels=recipe.features.n_mels,
             text_dim=text_dim,
-            width=rules.width,
+            width=width,
             levels=rules.levels,
             embed_dim=rules.embed_dim,
             word_hidden=rules.word_hidden,
             dropout=rules.dropout,
             tutor_dim=tutor_dim if alone else 0,
         )
-        for _ in range(rules.members)
+        for width in rules.widths
     ]
     return members[0] if alone else Committee(members, tutor_dim)
 

@@ -18,6 +18,7 @@ from tselcli.acoustics.geometry import FOA, MicArray
 from tselcli.errors import CheckpointError, DataError
 from tselcli.features.cache import FeatureCache
 from tselcli.features.gcc import clip_gcc
+from tselcli.model_sections import ConcatLstmRecipe, ConcatRecipe, CrossAttentionRecipe, MaskRecipe
 from tselcli.models.encoders import CompactTextEncoder
 from tselcli.models.fusion import ConcatLstm, ConcatNet, CrossAttentionNet, Fusion
 from tselcli.models.localizer import Answer
@@ -26,7 +27,6 @@ from tselcli.models.protocols import AudioEncoder, TextEncoder, TokenEncoder
 from tselcli.models.registry import open_audio_encoder, open_text_encoder, open_token_encoder
 from tselcli.models.track import Track, frame_count, frame_times
 from tselcli.recipe import Recipe
-from tselcli.sections import ConcatLstmRecipe, ConcatRecipe, CrossAttentionRecipe, MaskRecipe
 
 Array = npt.NDArray[Any]
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from tselcli.errors import CheckpointError
 from tselcli.features.cache import default_cache
+from tselcli.model_sections import MaskRecipe, ModelRecipe
 from tselcli.models.encoders import METADATA_KEY, CompactTextEncoder, from_tensors
 from tselcli.models.protocols import TextEncoder
 from tselcli.models.registry import open_text_encoder
 from tselcli.models.stored import StoredText
-from tselcli.sections import MaskRecipe, ModelRecipe
 
 ENCODER_KEY = "text_encoder"
 COMPACT = "compact"
