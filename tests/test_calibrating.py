@@ -64,8 +64,8 @@ def test_a_model_is_written_that_differs_in_what_was_fitted(recipe, tmp_path, mo
     monkeypatch.setattr("tselcli.commands.calibrate.gather", noted)
     out = tmp_path / "fitted.safetensors"
     figures = command("mask-compact", out, recipe=recipe, count=30, seed=4, device="cpu", jobs=1)
-    assert scenes == {(2, 0): 20, (1, 0): 5, (1, 1): 5}
-    assert figures["questions"] == 50
+    assert scenes == {(2, 0): 15, (1, 0): 5, (1, 1): 5, (3, 0): 5}
+    assert figures["questions"] == 55
     assert 0.4 < figures["offered"] <= 1
     assert 0.5 < figures["auroc"] <= 1
     old, new = load_checkpoint(str(find_model("mask-compact"))), load_checkpoint(str(out))

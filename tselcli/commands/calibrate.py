@@ -26,9 +26,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit what turns evidence into chances to scenes of the validation split.
 
-    Two thirds of the scenes are those of the recipe; one third are of a single source, so that
-    a wall is not taken for a source where there is no second one, half of them with another
-    sound alike in all channels. A model that does not know what the kinds of sound are called, as
+    Half of the scenes are those of the recipe; a third are of a single source, so that a wall is
+    not taken for a source where there is no second one, half of them with another sound alike in
+    all channels; and a sixth have one source more, so that one is not lost in a crowd. A model that does not know what the kinds of sound are called, as
     one of `tsel join`, learns it from the captions of the training split.
 
     Args:
@@ -51,10 +51,12 @@ def calibrate(
     if not checkpoint.net.kinds.any():
         learn_kinds(checkpoint, corpus_of(recipe, "train").clips)
     few = count // 6
+    crowd = min(recipe.scene.directional + 1, 16)
     trials = itertools.chain(
-        fresh_trials(recipe, "val", seed, count - 2 * few, jobs),
-        fresh_trials(_single(recipe, additive=0), "val", seed + 1, few, jobs),
-        fresh_trials(_single(recipe, additive=1), "val", seed + 2, few, jobs),
+        fresh_trials(recipe, "val", seed, count - 3 * few, jobs),
+        fresh_trials(_with(recipe, directional=1, additive=0), "val", seed + 1, few, jobs),
+        fresh_trials(_with(recipe, directional=1, additive=1), "val", seed + 2, few, jobs),
+        fresh_trials(_with(recipe, directional=crowd), "val", seed + 3, few, jobs),
     )
     localizer = Localizer(checkpoint)
     clips = corpus_of(recipe, "val").clips
@@ -68,6 +70,5 @@ def calibrate(
     return figures
 
 
-def _single(recipe: Recipe, additive: int) -> Recipe:
-    alone = recipe.scene.model_copy(update={"directional": 1, "additive": additive})
-    return recipe.model_copy(update={"scene": alone})
+def _with(recipe: Recipe, **sounds: int) -> Recipe:
+    return recipe.model_copy(update={"scene": recipe.scene.model_copy(update=sounds)})

@@ -16,8 +16,8 @@ from tselcli.models.cells import coarse
 
 COMMON = 1024  # cells that stand for everyday sounds
 KINDS = 512  # of sound that a network can remember
-SURER = 2.0  # the chances of kinds are sharper than those of cells
-KIN = 24.0  # how fast descriptions turn into others with their distance
+SURER = 1.25  # the chances of kinds are sharper than those of cells
+KIN = 16.0  # how fast descriptions turn into others with their distance
 OWN = 0.1  # weight of the description itself among the kinds that it could mean
 LEAST_KIN = 1e-5
 
