@@ -58,6 +58,18 @@ def test_a_network_begins_where_the_first_member_is(tmp_path, text_encoder):
     torch.testing.assert_close(fresh.stem[0].weight, first["stem.0.weight"], atol=1e-3, rtol=1e-3)
 
 
+def test_a_network_begins_where_the_member_of_its_width_is(tmp_path, text_encoder):
+    rules = recipe(members=2, width=[8, 4])
+    net = build_net(rules, text_encoder.dim)
+    path = str(tmp_path / "two.safetensors")
+    save_checkpoint(tmp_path / "two.safetensors", net, Readout(64), text_encoder, rules, {})
+    for width, member in ((8, 0), (4, 1)):
+        fresh = build_net(recipe(width=width), text_encoder.dim)
+        assert take_over(fresh, path) == ["common", "kinds"]
+        theirs = net.each()[member].state_dict()["stem.0.weight"]
+        torch.testing.assert_close(fresh.stem[0].weight, theirs, atol=1e-3, rtol=1e-3)
+
+
 def test_a_committee_comes_back_from_its_file(asked, tmp_path, text_encoder):
     rules = recipe(members=3)
     net = build_net(rules, text_encoder.dim).eval()

@@ -28,8 +28,9 @@ def calibrate(
 
     Half of the scenes are those of the recipe; a third are of a single source, so that a wall is
     not taken for a source where there is no second one, half of them with another sound alike in
-    all channels; and a sixth have one source more, so that one is not lost in a crowd. A model that does not know what the kinds of sound are called, as
-    one of `tsel join`, learns it from the captions of the training split.
+    all channels; and a sixth have one source more, so that one is not lost in a crowd. A model
+    that does not know what the kinds of sound are called, as one of `tsel join`, learns it from
+    the captions of the training split.
 
     Args:
         model: bundled name, run folder or file.

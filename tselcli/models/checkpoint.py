@@ -37,7 +37,6 @@ from tselcli.yamlfile import parse_yaml
 
 FORMAT = "tsel-checkpoint-1"
 MEMBERS = "members."  # what the names of a committee's weights begin with
-FIRST_MEMBER = f"{MEMBERS}0."
 MAX_BYTES = 4_000_000_000
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -220,7 +219,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def take_over(net: nn.Module, name_or_path: str) -> list[str]:
     """Copy the weights of another mask network, where name and shape agree.
 
-    A single network takes them over from the first member of a committee.
+    A single network takes them over from the member of a committee that fits best, the first
+    of those that fit alike.
 
     Returns:
         Names of the tensors that stayed as they were.
@@ -231,19 +231,32 @@ def take_over(net: nn.Module, name_or_path: str) -> list[str]:
     tensors, _ = read_tensors(find_model(name_or_path))
     mine = net.state_dict()
     theirs = {name.removeprefix("net."): value for name, value in tensors.items()}
-    if not any(name.startswith(FIRST_MEMBER) for name in mine):
-        theirs = {name.removeprefix(FIRST_MEMBER): value for name, value in theirs.items()}
-    fitting = {
-        name: theirs[name].to(value.dtype)
-        for name, value in mine.items()
-        if name in theirs and theirs[name].shape == value.shape
-    }
+    alone = not any(name.startswith(MEMBERS) for name in mine)
+    versions = _members_of(theirs) if alone else [theirs]
+    fitting = max((_fitting(mine, version) for version in versions), key=len)
     if not fitting:
         raise CheckpointError(
             f"{name_or_path}: none of its weights fits; train without train.start"
         )
     net.load_state_dict(mine | fitting)
     return [name for name in mine if name not in fitting]
+
+
+def _members_of(theirs: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Give the weights as seen by each member alone; those of a single network are one."""
+    numbers = {int(name.split(".")[1]) for name in theirs if name.startswith(MEMBERS)}
+    return [
+        {name.removeprefix(f"{MEMBERS}{number}."): value for name, value in theirs.items()}
+        for number in sorted(numbers)
+    ] or [theirs]
+
+
+def _fitting(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: theirs[name].to(value.dtype)
+        for name, value in mine.items()
+        if name in theirs and theirs[name].shape == value.shape
+    }
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
