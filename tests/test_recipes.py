@@ -16,7 +16,7 @@ def name_of(path):
 
 
 def test_no_recipe_is_overlooked():
-    assert len(FILES) == 5 + 10
+    assert len(FILES) == 6 + 10
     assert list(bundled_recipes()) == [name_of(path) for path in FILES]
 
 
