@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tselcli.corpora.clip import Clip, absent_captions, compatible, read_clip
+from tselcli.corpora.clip import Clip, absent_captions, clashes, compatible, read_clip
 from tselcli.errors import DataError
 
 DOG = Clip("dog-1", "dog bark", ("a dog barks",), "test", frozenset({"dog"}), Path("dog.wav"))
@@ -73,3 +73,21 @@ def test_read_clip_is_the_mean_of_the_channels(tmp_path):
 def test_read_clip_of_a_missing_file_says_so(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_clip(replace(DOG, path=tmp_path / "none.wav"), 16_000)
+
+
+def test_clashes_are_the_pairs_that_are_not_compatible():
+    rng = np.random.default_rng(3)
+    kinds = [
+        Clip(
+            id=f"clip {n}",
+            label=f"kind {n}",
+            captions=tuple(f"{'A' if n % 2 else 'a'} sound {k}" for k in rng.integers(60, size=3)),
+            split="train",
+            groups=frozenset(f"group {k}" for k in rng.integers(30, size=n % 3)),
+            path=None,
+        )
+        for n in range(40)
+    ]
+    expected = [[not compatible(one, other) for other in kinds] for one in kinds]
+    assert np.array_equal(clashes(kinds), expected)
+    assert 40 < clashes(kinds).sum() < 40 * 40

@@ -82,6 +82,26 @@ def compatible(a: Clip, b: Clip) -> bool:
     return {c.casefold() for c in a.captions}.isdisjoint(c.casefold() for c in b.captions)
 
 
+def clashes(kinds: Sequence[Clip]) -> NDArray[np.bool_]:
+    """Say which of some clips of different labels are not :func:`compatible`: (N, N).
+
+    Nothing is compatible with itself. Takes time in proportion to the captions, not to the pairs.
+
+    Args:
+        kinds: clips with labels of their own, each of which stands for its label.
+    """
+    clash = np.eye(len(kinds), dtype=np.bool_)
+    holders: dict[tuple[str, str], list[int]] = {}
+    for number, kind in enumerate(kinds):
+        marks = {("group", group) for group in kind.groups}
+        marks |= {("caption", caption.casefold()) for caption in kind.captions}
+        for mark in marks:
+            holders.setdefault(mark, []).append(number)
+    for numbers in holders.values():
+        clash[np.ix_(numbers, numbers)] = True
+    return clash
+
+
 def absent_captions(
     present: Sequence[Clip], clips: Sequence[Clip], rng: np.random.Generator, count: int
 ) -> list[str]:

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tselcli.corpora.clip import Clip, compatible
+from tselcli.corpora.clip import Clip, clashes
 from tselcli.models.mixer import Stems
 
 MOST_KINDS = 4096  # the table of those that clash would be too large
@@ -101,7 +100,7 @@ def stem_table(
         label_first=_starts(counts),
         label_count=counts,
         share=(share / share.sum()).float(),
-        conflict=torch.from_numpy(_conflicts(list(kinds.values()))),
+        conflict=torch.from_numpy(clashes(list(kinds.values()))),
         label=_whole([place[clip.label] for clip in clips.values()]),
         caption=_whole([n for row in told for n in row]),
         caption_first=_starts(_whole([len(row) for row in told])),
@@ -118,11 +117,6 @@ def _whole(numbers: list[int]) -> Tensor:
 
 def _starts(counts: Tensor) -> Tensor:
     return counts.cumsum(0) - counts
-
-
-def _conflicts(kinds: list[Clip]) -> npt.NDArray[np.bool_]:
-    """Say which kinds may not sound together: (L, L), one clip of each stands for all."""
-    return np.array([[not compatible(one, other) for other in kinds] for one in kinds])
 
 
 def _known(told: Mapping[str, Tensor], clips: Mapping[str, Clip]) -> Tensor:
