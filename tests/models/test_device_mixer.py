@@ -87,6 +87,29 @@ def test_mixtures_are_as_loud_and_as_wide_as_those_of_the_other_mixer():
     assert float(profile.abs().max()) < 0.06
 
 
+def test_the_hiss_is_as_loud_as_that_of_the_other_mixer():
+    total = torch.ones(4000, 4, 64)
+    mine = device_mixer().hiss(total).log10()
+    theirs = mixer()._hiss(total).log10()
+    assert float(mine.mean()) == pytest.approx(float(theirs.mean()), abs=0.05)
+    assert float(mine.diff(dim=1).std()) == pytest.approx(float(theirs.diff(dim=1).std()), abs=0.02)
+
+
+def test_sounds_at_once_interfere_and_one_alone_does_not():
+    quiet = replace_rules(gain_db=0.0, equalise_db=0.0, band_limit=0.0)
+    machine = device_mixer(quiet, size=200)
+    drawn = machine.choose()
+    machine.placed = lambda stems: (stems >= 0)[..., None, None] * torch.ones(1, 1, 100, 64)
+    machine.hiss = torch.zeros_like
+    one = torch.where(torch.arange(3) < 1, drawn, -1)
+    assert float(machine.mixtures(one)[0].std()) < 1e-6
+    two = torch.where(torch.arange(3) < 2, drawn, -1)
+    power = torch.pow(10.0, 8 * machine.mixtures(two)[0])
+    relative = (power / power.mean(dim=(1, 2), keepdim=True)).std(dim=(0, 1))
+    expected = machine.spread / 2**0.5  # the geometric mean of both, of twice one
+    torch.testing.assert_close(relative[-8:], expected[-8:], rtol=0.1, atol=0.02)
+
+
 def test_sounds_that_could_be_confused_never_meet():
     machine = device_mixer(size=500)
     labels = labels_of(machine, machine.choose())
