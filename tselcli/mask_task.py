@@ -144,7 +144,7 @@ def mixer_of(
     device: torch.device,
     rank: int,
 ) -> Mixer | DeviceMixer:
-    """Mix where the network is, or stem by stem where there are too many to be kept there.
+    """Mix where the network is; stem by stem what is on disk, or has no kinds of sound.
 
     Args:
         recipe: how to mix.

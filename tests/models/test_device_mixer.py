@@ -209,6 +209,13 @@ def test_lessons_stand_beside_their_sources():
     torch.testing.assert_close(machine.batch().lessons[..., 0], expected.float())
 
 
+def test_clips_of_two_corpora_may_share_a_number():
+    named = [replace(s, clip=replace(s.clip, id="1", source=s.clip.label)) for s in stems()]
+    table = device_mixer(sounds=named).table
+    assert len(table.label) == 5
+    assert table.label[table.clip].tolist() == [kind for kind in range(5) for _ in range(3)]
+
+
 def test_stems_without_kinds_are_not_tabled():
     assert has_kinds(stems())
     nameless = replace(clip("dog"), label="id of dog")

@@ -5,7 +5,7 @@ One row for every stem, clip and kind of sound, so that a batch is some gathers 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -82,7 +82,7 @@ def stem_table(
         odds: of clips by id (N,).
     """
     heard = sorted(stems, key=lambda stem: stem.clip.label)
-    clips = {stem.clip.id: stem.clip for stem in heard}
+    clips = {(stem.clip.source, stem.clip.id): stem.clip for stem in heard}  # unique together
     number = {name: n for n, name in enumerate(clips)}
     kinds = {clip.label: clip for clip in clips.values()}  # sorted, as the stems are
     number_of = Counter(stem.clip.label for stem in heard)
@@ -96,7 +96,7 @@ def stem_table(
         mel=torch.from_numpy(np.concatenate([stem.mel for stem in heard])),
         first=_starts(lengths),
         length=lengths,
-        clip=_whole([number[stem.clip.id] for stem in heard]),
+        clip=_whole([number[stem.clip.source, stem.clip.id] for stem in heard]),
         label_first=_starts(counts),
         label_count=counts,
         share=(share / share.sum()).float(),
@@ -106,8 +106,8 @@ def stem_table(
         caption_first=_starts(_whole([len(row) for row in told])),
         caption_count=_whole([len(row) for row in told]),
         text=torch.stack(list(text.values())).half(),
-        lessons=_known(lessons or {}, clips),
-        odds=_known(odds or {}, clips),
+        lessons=_known(lessons or {}, clips.values()),
+        odds=_known(odds or {}, clips.values()),
     )
 
 
@@ -119,6 +119,6 @@ def _starts(counts: Tensor) -> Tensor:
     return counts.cumsum(0) - counts
 
 
-def _known(told: Mapping[str, Tensor], clips: Mapping[str, Clip]) -> Tensor:
+def _known(told: Mapping[str, Tensor], clips: Iterable[Clip]) -> Tensor:
     size = len(next(iter(told.values()), ()))
-    return torch.stack([told.get(name, torch.zeros(size)) for name in clips]).half()
+    return torch.stack([told.get(clip.id, torch.zeros(size)) for clip in clips]).half()
